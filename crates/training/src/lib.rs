@@ -1,0 +1,25 @@
+//! Every decision about a training job, and nothing that can do I/O.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
+//! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide) | pure decisions |
+//! | [`clock`], [`ports`] | what is needed from outside, as traits |
+//! | [`submit`](mod@submit), [`cancel`] | use-cases of a request |
+//! | [`reconcile`] | the loops that carry intents out and follow the clusters |
+//! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
+//!
+//! Invariants: a phase changes only by [`decide`](mod@decide) or by a use-case through
+//! [`phase::Phase::may_become`]; no outside effect without an intent row; the request path never
+//! calls the cluster; reconcilers take no input; time and identifiers are passed in.
+
+pub mod clock;
+pub mod id;
+pub mod intent;
+pub mod job;
+pub mod manifest;
+pub mod phase;
+pub mod ports;
+
+pub use clock::{Clock, IdSource, Timestamp};
+pub use id::{ClusterName, JobId, JobName, Namespace, PluginDigest, Sha256Digest};
