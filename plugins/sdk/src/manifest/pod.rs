@@ -1,0 +1,224 @@
+//! Pods, as far as converters describe them. The host adds the security settings.
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::meta::TemplateMetadata;
+
+/// A pod to be made by an operator.
+#[derive(Debug, Serialize)]
+pub struct PodTemplate<'a> {
+    /// Labels and annotations.
+    pub metadata: TemplateMetadata<'a>,
+    /// What runs in it.
+    pub spec: PodSpec<'a>,
+}
+
+/// What runs in a pod.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec<'a> {
+    /// At least one.
+    pub containers: [Container<'a>; 1],
+    /// Every volume that a container mounts.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub volumes: &'a [Volume<'a>],
+    /// Labels that a node must have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<&'a std::collections::BTreeMap<String, String>>,
+    /// Taints that the pod may ignore.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub tolerations: &'a [Toleration],
+    /// Secrets for private images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<LocalReference<'a>>,
+    /// Identity of the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<&'a str>,
+}
+
+/// One container.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container<'a> {
+    /// Name within the pod.
+    pub name: &'static str,
+    /// What it runs.
+    pub image: &'a str,
+    /// Ports it listens on.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub ports: &'static [Port],
+    /// Variables that come from Secrets.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub env: &'a [SecretVariable<'a>],
+    /// What it may use.
+    pub resources: ResourceRequirements<'a>,
+    /// Where its volumes appear.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub volume_mounts: &'a [VolumeMount<'a>],
+}
+
+/// A named port.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// Number.
+    pub container_port: u16,
+    /// Name.
+    pub name: &'static str,
+}
+
+/// A variable whose value the kubelet reads from a Secret, so that no manifest holds it.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretVariable<'a> {
+    /// Name of the variable.
+    pub name: &'static str,
+    /// Where its value is.
+    pub value_from: SecretSource<'a>,
+}
+
+/// Wrapper that Kubernetes wants.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretSource<'a> {
+    /// Where the value is.
+    pub secret_key_ref: SecretKey<'a>,
+}
+
+/// One key of one Secret.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SecretKey<'a> {
+    /// Name of the Secret.
+    pub name: &'a str,
+    /// Key within it.
+    pub key: &'a str,
+}
+
+impl<'a> SecretVariable<'a> {
+    /// The variable `name` from key `key` of the Secret `secret`.
+    pub fn new(name: &'static str, secret: &'a str, key: &'a str) -> Self {
+        Self { name, value_from: SecretSource { secret_key_ref: SecretKey { name: secret, key } } }
+    }
+}
+
+/// Requests equal limits: what a job asked for is what it gets and what it can use.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ResourceRequirements<'a> {
+    /// Upper bound.
+    pub limits: Quantities<'a>,
+    /// What the scheduler reserves.
+    pub requests: Quantities<'a>,
+}
+
+impl<'a> From<Quantities<'a>> for ResourceRequirements<'a> {
+    fn from(quantities: Quantities<'a>) -> Self {
+        Self { limits: quantities, requests: quantities }
+    }
+}
+
+/// Amounts of resources, written as Kubernetes quantities.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantities<'a> {
+    /// Whole cores.
+    pub cpu_cores: u32,
+    /// 0: not mentioned.
+    pub memory_gib: u32,
+    /// Resource name of a device and how many; 0: not mentioned.
+    pub devices: (&'a str, u32),
+}
+
+impl Serialize for Quantities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("cpu", &Display(self.cpu_cores))?;
+        if self.memory_gib > 0 {
+            map.serialize_entry("memory", &Display(format_args!("{}Gi", self.memory_gib)))?;
+        }
+        let (name, count) = self.devices;
+        if count > 0 {
+            map.serialize_entry(name, &Display(count))?;
+        }
+        map.end()
+    }
+}
+
+/// Writes a value's text without an intermediate string.
+struct Display<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Display<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Where a volume appears in a container.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeMount<'a> {
+    /// Path in the container.
+    pub mount_path: &'a str,
+    /// Name of the volume.
+    pub name: &'a str,
+}
+
+/// A volume of a pod.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Volume<'a> {
+    /// Name within the pod.
+    pub name: &'a str,
+    /// What is behind it.
+    #[serde(flatten)]
+    pub source: VolumeSource<'a>,
+}
+
+/// What is behind a volume.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VolumeSource<'a> {
+    /// A claim in the same namespace.
+    PersistentVolumeClaim {
+        /// Name of the claim.
+        #[serde(rename = "claimName")]
+        claim_name: &'a str,
+    },
+    /// Space that goes with the pod.
+    EmptyDir(EmptyDir<'a>),
+}
+
+/// Space that goes with the pod.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmptyDir<'a> {
+    /// `Memory` for a RAM disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<&'static str>,
+    /// Upper bound as a quantity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<&'a str>,
+}
+
+/// A taint that a pod may ignore. Operators write these in a plugin's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Toleration {
+    /// Key of the taint; empty with `Exists`: every taint.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// `Exists` or `Equal`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operator: String,
+    /// Value of the taint, for `Equal`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; empty: all of them.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub effect: String,
+}
+
+/// The name of an object in the same namespace.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LocalReference<'a> {
+    /// Name.
+    pub name: &'a str,
+}

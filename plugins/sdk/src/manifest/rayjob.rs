@@ -1,0 +1,96 @@
+//! `RayJob` of the KubeRay operator.
+
+use serde::Serialize;
+
+use super::meta::Metadata;
+use super::pod::{PodTemplate, Port};
+
+/// Longest name the operator accepts: it appends to it, and the results must be valid labels.
+pub const MAX_NAME_LENGTH: u32 = 47;
+
+/// Ports of a Ray head.
+pub const HEAD_PORTS: &[Port] = &[
+    Port { container_port: 6379, name: "gcs-server" },
+    Port { container_port: 8265, name: "dashboard" },
+    Port { container_port: 10001, name: "client" },
+];
+
+/// A Ray cluster that lives for one entrypoint.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RayJob<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    spec: RayJobSpec<'a>,
+}
+
+impl<'a> RayJob<'a> {
+    /// A job of the current API version.
+    pub fn new(metadata: Metadata<'a>, spec: RayJobSpec<'a>) -> Self {
+        Self { api_version: "ray.io/v1", kind: "RayJob", metadata, spec }
+    }
+}
+
+/// What runs. There is no time to live here on purpose: a member cluster that deleted a finished
+/// job by itself would have it created again by the control plane.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RayJobSpec<'a> {
+    /// Command of the driver.
+    pub entrypoint: &'a str,
+    /// Runtime environment as a YAML text.
+    #[serde(rename = "runtimeEnvYAML")]
+    pub runtime_env_yaml: &'a str,
+    /// Removes the pods, and frees their GPUs, once the driver has ended.
+    pub shutdown_after_job_finishes: bool,
+    /// Counts from the first initialisation, so it includes pulling images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_deadline_seconds: Option<i32>,
+    /// The cluster.
+    pub ray_cluster_spec: RayClusterSpec<'a>,
+}
+
+/// One head and one group of workers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RayClusterSpec<'a> {
+    /// Version of Ray in the images.
+    pub ray_version: &'a str,
+    /// The head.
+    pub head_group_spec: HeadGroup<'a>,
+    /// The workers.
+    pub worker_group_specs: [WorkerGroup<'a>; 1],
+}
+
+/// The head.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeadGroup<'a> {
+    /// Flags of `ray start`.
+    pub ray_start_params: NoParams,
+    /// Its pod.
+    pub template: PodTemplate<'a>,
+}
+
+/// Equal workers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerGroup<'a> {
+    /// Name within the cluster.
+    pub group_name: &'static str,
+    /// How many.
+    pub replicas: i32,
+    /// Lower bound for an autoscaler.
+    pub min_replicas: i32,
+    /// Upper bound for an autoscaler.
+    pub max_replicas: i32,
+    /// Flags of `ray start`.
+    pub ray_start_params: NoParams,
+    /// Their pod.
+    pub template: PodTemplate<'a>,
+}
+
+/// An empty object, which the operator requires.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NoParams {}

@@ -1,0 +1,35 @@
+//! The workload as a member cluster reports it.
+
+use serde_json::Value;
+
+/// An object of any version of its operator. Every question has an answer: what is absent or of
+/// another type is `None`.
+#[derive(Clone, Debug, Default)]
+pub struct Workload(Value);
+
+impl Workload {
+    /// Reads any text; what is not JSON becomes an empty object.
+    pub fn parse(json: &str) -> Self {
+        Self(serde_json::from_str(json).unwrap_or_default())
+    }
+
+    /// `metadata.name`, or "".
+    pub fn name(&self) -> &str {
+        self.text("/metadata/name").unwrap_or_default()
+    }
+
+    /// The text at an RFC 6901 pointer, if it is text and not empty.
+    pub fn text(&self, pointer: &str) -> Option<&str> {
+        self.0.pointer(pointer)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// The whole number at an RFC 6901 pointer.
+    pub fn count(&self, pointer: &str) -> Option<u64> {
+        self.0.pointer(pointer)?.as_u64()
+    }
+
+    /// Whether the cluster has reported any status.
+    pub fn has_status(&self) -> bool {
+        self.0.get("status").is_some_and(Value::is_object)
+    }
+}
