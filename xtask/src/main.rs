@@ -1,0 +1,84 @@
+//! `cargo xtask <command>`: everything a contributor or a build machine runs, in one small program.
+//!
+//! Each command is one file. Nothing here knows about jobs, clusters or algorithms.
+
+mod bench;
+mod ci;
+mod cmd;
+mod deny;
+mod dev;
+mod openapi;
+mod plugins;
+mod postgres;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Build, run and check Trainyard")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build every plugin to WebAssembly components
+    Plugins {
+        /// Where the `.wasm` files go [default: <target>/plugins]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Build everything, then run the host against a sandbox control plane
+    Dev(dev::DevArgs),
+    /// Run all tests, with a throw-away PostgreSQL
+    Test {
+        /// Arguments for the test runner, e.g. `-- -p tests submit`
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Run every check a change must pass
+    Ci {
+        /// Only these steps, in this order
+        #[arg(value_name = "STEP")]
+        steps: Vec<ci::Step>,
+    },
+    /// Measure the figures of the design, with a durable throw-away PostgreSQL
+    Bench {
+        /// Arguments for the benchmark, e.g. a filter
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Check the house rules: import law, file headers, documents, contracts
+    Tidy,
+    /// Write docs/openapi.json from the host's code
+    Openapi {
+        /// Fail when the file is not up to date, instead of writing it
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    cmd::catch_signals()?;
+    let repo = setup::Repo::find()?;
+    match args.command {
+        Command::Plugins { out } => {
+            setup::wasm_targets(&repo)?;
+            let out = out.unwrap_or_else(|| repo.plugins_dir());
+            setup::build_plugins(&repo, &out).map(drop)
+        }
+        Command::Dev(args) => dev::run(&repo, &args),
+        Command::Test { args } => test::run(&repo, &test::Options { ci: false, args }),
+        Command::Ci { steps } => ci::run(&repo, &steps),
+        Command::Bench { args } => bench::run(&repo, &args),
+        Command::Tidy => tidy::run(&repo),
+        Command::Openapi { check } => openapi::run(&repo, check),
+    }
+}

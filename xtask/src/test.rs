@@ -1,0 +1,103 @@
+//! `cargo xtask test`: all set-up, then every test of the workspace.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::postgres::{Durability, Postgres};
+use crate::setup::Repo;
+use crate::{cmd, setup};
+
+/// Names a server to use instead of a throw-away one.
+pub(crate) const POSTGRES_URL: &str = "TRAINYARD_TEST_POSTGRES_URL";
+
+/// How to run the tests.
+pub(crate) struct Options {
+    /// On a build machine: run all tests whatever fails, write no snapshot.
+    pub(crate) ci: bool,
+    /// For the test runner.
+    pub(crate) args: Vec<String>,
+}
+
+pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
+    setup::c_compiler()?;
+    setup::wasm_targets(repo)?;
+    setup::build_plugins(repo, &repo.plugins_dir())?;
+    let server = match std::env::var(POSTGRES_URL) {
+        Ok(url) if !url.is_empty() => Server::Given(url),
+        _ => Server::Own(Postgres::start(Durability::Fast)?),
+    };
+    let env = Env { repo, url: server.url(), ci: options.ci };
+
+    // One selection of packages and targets for all steps, so that each dependency is built with
+    // one set of features, once. Tests start the binaries, which the runner alone would not build.
+    cmd::run(env.cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))
+        .context("the workspace does not build")?;
+    run_tests(&env, &options.args)?;
+    if options.args.is_empty() {
+        cmd::run(env.cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))
+            .context("a documentation example fails; to repeat: cargo test --workspace --doc")?;
+    }
+    Ok(())
+}
+
+fn run_tests(env: &Env<'_>, args: &[String]) -> Result<()> {
+    let mut command = env.cargo();
+    if has_nextest(env.repo) {
+        command.args(["nextest", "run", "--locked", "--workspace"]);
+        if env.ci {
+            command.args(["--profile", "ci"]);
+        }
+        command.args(args);
+    } else {
+        eprintln!(
+            "hint: cargo-nextest is not installed, so tests run with `cargo test`; for clearer and \
+             faster runs: cargo install --locked cargo-nextest"
+        );
+        command.args(["test", "--locked", "--workspace", "--bins", "--lib", "--tests"]);
+        if env.ci {
+            command.arg("--no-fail-fast");
+        }
+        command.args(args);
+    }
+    cmd::run(&mut command).context("a test fails; to repeat one: cargo xtask test -- <its name>")
+}
+
+fn has_nextest(repo: &Repo) -> bool {
+    cmd::output(cmd::cargo(&repo.root).args(["nextest", "--version"])).is_ok()
+}
+
+enum Server {
+    Given(String),
+    Own(Postgres),
+}
+
+impl Server {
+    fn url(&self) -> String {
+        match self {
+            Self::Given(url) => url.clone(),
+            Self::Own(server) => server.url(),
+        }
+    }
+}
+
+/// What a test finds in its environment.
+struct Env<'a> {
+    repo: &'a Repo,
+    url: String,
+    ci: bool,
+}
+
+impl Env<'_> {
+    fn cargo(&self) -> Command {
+        let mut command = cmd::cargo(&self.repo.root);
+        command
+            .env(POSTGRES_URL, &self.url)
+            .env("TRAINYARD_PLUGINS_DIR", self.repo.plugins_dir())
+            .env("TRAINYARD_BIN_DIR", self.repo.bin_dir());
+        if self.ci {
+            command.env("INSTA_UPDATE", "no").env("CI", "true");
+        }
+        command
+    }
+}
