@@ -13,13 +13,23 @@
 //! [`phase::Phase::may_become`]; no outside effect without an intent row; the request path never
 //! calls the cluster; reconcilers take no input; time and identifiers are passed in.
 
+pub mod admit;
+pub mod cancel;
 pub mod clock;
+pub mod decide;
 pub mod id;
 pub mod intent;
 pub mod job;
 pub mod manifest;
 pub mod phase;
+pub mod placement;
 pub mod ports;
+pub mod reconcile;
+pub mod submit;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(test)]
+mod testing_values;
 
 pub use clock::{Clock, IdSource, Timestamp};
 pub use id::{ClusterName, JobId, JobName, Namespace, PluginDigest, Sha256Digest};

@@ -39,9 +39,7 @@ impl Role {
 
     /// Reads [`Role::as_str`] back.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Workload, Self::Storage, Self::Config]
-            .into_iter()
-            .find(|role| role.as_str() == text)
+        [Self::Workload, Self::Storage, Self::Config].into_iter().find(|role| role.as_str() == text)
     }
 }
 

@@ -579,6 +579,10 @@ pub trait ControlPlane: Send + Sync {
     /// The member clusters, by name; from the watch while it is healthy.
     async fn clusters(&self) -> Result<Vec<Cluster>, ControlError>;
 
+    /// Names of the clusters last seen, from memory. Empty while none was ever seen. Used by the
+    /// request path, which must not wait for the control plane.
+    fn known_clusters(&self) -> Vec<ClusterName>;
+
     /// Writes objects in the given order and returns their uids in that order. Idempotent. On an
     /// error the earlier ones stay written.
     async fn write(
@@ -606,4 +610,3 @@ pub trait ControlPlane: Send + Sync {
     /// Rings when a status or a cluster changed. A hint: it may ring for nothing or be missed.
     fn hint(&self) -> Arc<Notify>;
 }
-

@@ -1,0 +1,215 @@
+//! Tables over [`decide`].
+
+use super::*;
+use crate::id::ClusterName;
+use crate::job::Placement;
+use crate::ports::MemberSeen;
+use crate::testing_values;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn job(phase: Phase) -> Job {
+    let mut job = testing_values::job("j");
+    job.phase = phase;
+    job.placement =
+        Some(Placement { clusters: vec![ClusterName::parse("m").unwrap()], reason: String::new() });
+    if phase == Phase::Running {
+        job.started_at = Some(at(0));
+    }
+    job
+}
+
+fn report(state: RunState) -> Report {
+    Report {
+        state,
+        reason: "R".to_owned(),
+        message: "M".to_owned(),
+        progress: None,
+        failure: FailureClass::None,
+        started_at: None,
+        finished_at: None,
+        logs: Vec::new(),
+    }
+}
+
+fn member(cluster: &str) -> MemberSeen {
+    MemberSeen { cluster: cluster.to_owned(), applied: true, ..MemberSeen::default() }
+}
+
+fn seen(reports: Vec<(&str, Report)>) -> Observation {
+    let members = reports.iter().map(|(cluster, _)| member(cluster)).collect();
+    Observation {
+        seen: Seen {
+            binding: Some(BindingSeen { members, ..BindingSeen::default() }),
+            exists: None,
+        },
+        reports: reports.into_iter().map(|(name, report)| (name.to_owned(), report)).collect(),
+        away: None,
+    }
+}
+
+fn run(job: &Job, observation: &Observation, seconds: i64) -> Option<Job> {
+    decide(job, observation, &Patience::default(), at(seconds)).map(|decision| decision.after)
+}
+
+#[test]
+fn every_state_leads_to_its_phase() {
+    use Phase::{Failed, Running, Submitted, Succeeded, Suspended};
+    for (from, state, to) in [
+        (Submitted, RunState::Pending, Submitted),
+        (Submitted, RunState::Running, Running),
+        (Submitted, RunState::Suspended, Suspended),
+        (Submitted, RunState::Succeeded, Succeeded),
+        (Submitted, RunState::Failed, Failed),
+        (Running, RunState::Running, Running),
+        // A retry inside the cluster does not make a running job pending again.
+        (Running, RunState::Pending, Running),
+        (Running, RunState::Unknown, Running),
+        (Suspended, RunState::Running, Running),
+        (Suspended, RunState::Pending, Submitted),
+    ] {
+        let before = job(from);
+        let after = run(&before, &seen(vec![("m", report(state))]), 10).unwrap_or(before);
+        assert_eq!(after.phase, to, "{from} + {state:?}");
+        assert_eq!(after.finished_at.is_some(), to.is_terminal());
+    }
+}
+
+#[test]
+fn terminal_and_queued_jobs_are_left_alone() {
+    for phase in Phase::ALL.iter().filter(|phase| !phase.is_observed()) {
+        let observation = seen(vec![("m", report(RunState::Running))]);
+        assert_eq!(run(&job(*phase), &observation, 1), None, "{phase}");
+    }
+}
+
+#[test]
+fn the_same_observation_twice_changes_nothing() {
+    let observation = seen(vec![("m", report(RunState::Running))]);
+    let after = run(&job(Phase::Submitted), &observation, 1).unwrap();
+    assert_eq!(run(&after, &observation, 2), None);
+}
+
+#[test]
+fn failure_class_decides_between_failed_timed_out_and_cancelled() {
+    let mut timeout = report(RunState::Failed);
+    timeout.failure = FailureClass::Timeout;
+    let after = run(&job(Phase::Running), &seen(vec![("m", timeout)]), 1).unwrap();
+    assert_eq!(after.phase, Phase::TimedOut);
+
+    let mut stopped = report(RunState::Failed);
+    stopped.failure = FailureClass::Stopped;
+    let observation = seen(vec![("m", stopped)]);
+    assert_eq!(run(&job(Phase::Running), &observation, 1).unwrap().phase, Phase::Failed);
+    let mut cancelled = job(Phase::Running);
+    cancelled.desired = Desired::Cancel;
+    assert_eq!(run(&cancelled, &observation, 1).unwrap().phase, Phase::Cancelled);
+}
+
+#[test]
+fn success_on_all_clusters_needs_all_of_them() {
+    let mut both = job(Phase::Running);
+    both.spread = Spread::All;
+    both.placement = Some(Placement {
+        clusters: vec![ClusterName::parse("a").unwrap(), ClusterName::parse("b").unwrap()],
+        reason: String::new(),
+    });
+    let done = || report(RunState::Succeeded);
+    let one = run(&both, &seen(vec![("a", done())]), 1);
+    assert!(one.is_none_or(|job| !job.phase.is_terminal()));
+    let running = seen(vec![("a", done()), ("b", report(RunState::Running))]);
+    assert!(run(&both, &running, 1).is_none_or(|job| job.phase == Phase::Running));
+    let failed = seen(vec![("a", done()), ("b", report(RunState::Failed))]);
+    assert_eq!(run(&both, &failed, 1).unwrap().phase, Phase::Failed);
+    let all = seen(vec![("a", done()), ("b", done())]);
+    assert_eq!(run(&both, &all, 1).unwrap().phase, Phase::Succeeded);
+}
+
+#[test]
+fn vanished_workload_is_lost_after_a_second_look_and_never_before() {
+    let gone =
+        Observation { seen: Seen { binding: None, exists: Some(false) }, ..Observation::default() };
+    let first = run(&job(Phase::Running), &gone, 100).unwrap();
+    assert_eq!((first.phase, first.last_known), (Phase::Unknown, Some(Phase::Running)));
+    assert_eq!(run(&first, &gone, 159), None);
+    let second = run(&first, &gone, 160).unwrap();
+    assert_eq!(second.phase, Phase::Lost);
+    assert!(second.finished_at.is_some());
+
+    // It was only the watch that was behind.
+    let back = run(&first, &seen(vec![("m", report(RunState::Running))]), 159).unwrap();
+    assert_eq!((back.phase, back.missing_since), (Phase::Running, None));
+}
+
+#[test]
+fn a_workload_that_we_remove_is_not_lost() {
+    let gone =
+        Observation { seen: Seen { binding: None, exists: Some(false) }, ..Observation::default() };
+    let mut cancelled = job(Phase::Running);
+    cancelled.desired = Desired::Cancel;
+    assert_eq!(run(&cancelled, &gone, 1_000_000), None);
+}
+
+#[test]
+fn outage_makes_a_job_unknown_and_its_end_brings_the_phase_back() {
+    let mut outage = seen(vec![("m", report(RunState::Running))]);
+    outage.away = Some(Away { cluster: "m".to_owned(), reason: "ClusterNotReachable".to_owned() });
+    let mut running = job(Phase::Running);
+    running.reason = "R".to_owned();
+    running.message = "M".to_owned();
+    let first = run(&running, &outage, 100).unwrap();
+    assert_eq!((first.phase, first.stale_since), (Phase::Running, Some(at(100))));
+    let unknown = run(&first, &outage, 160).unwrap();
+    assert_eq!((unknown.phase, unknown.last_known), (Phase::Unknown, Some(Phase::Running)));
+    assert!(unknown.message.contains("ClusterNotReachable"), "{}", unknown.message);
+    // The frozen status of an absent cluster is not news.
+    assert_eq!(run(&unknown, &outage, 200), None);
+    let back = run(&unknown, &seen(vec![("m", report(RunState::Running))]), 300).unwrap();
+    assert_eq!((back.phase, back.stale_since), (Phase::Running, None));
+    let lost = run(&unknown, &outage, 100 + 24 * 3600).unwrap();
+    assert_eq!(lost.phase, Phase::Lost);
+}
+
+#[test]
+fn karmadas_refusals_become_reasons() {
+    let mut unfit = seen(vec![]);
+    unfit.seen.binding = Some(BindingSeen {
+        scheduled: Some((false, "NoClusterFit".to_owned(), "0/2 clusters".to_owned())),
+        ..BindingSeen::default()
+    });
+    let after = run(&job(Phase::Submitted), &unfit, 1).unwrap();
+    assert_eq!((after.phase, after.reason.as_str()), (Phase::Submitted, "NoClusterFit"));
+    assert!(after.message.contains("0/2 clusters"));
+
+    let mut refused = seen(vec![]);
+    refused.seen.binding = Some(BindingSeen {
+        members: vec![MemberSeen {
+            cluster: "m".to_owned(),
+            applied_message: "already exists".to_owned(),
+            ..MemberSeen::default()
+        }],
+        ..BindingSeen::default()
+    });
+    let after = run(&job(Phase::Submitted), &refused, 1).unwrap();
+    assert_eq!((after.phase, after.reason.as_str()), (Phase::Submitted, "NotApplied"));
+    // Not applied without a word is the ordinary state of the first second.
+    let mut young = refused;
+    young.seen.binding.as_mut().unwrap().members[0].applied_message.clear();
+    assert_eq!(run(&job(Phase::Submitted), &young, 1), None);
+}
+
+#[test]
+fn the_host_stops_what_the_cluster_does_not() {
+    let mut limited = job(Phase::Running);
+    limited.max_runtime_seconds = Some(100);
+    limited.reason = "R".to_owned();
+    limited.message = "M".to_owned();
+    let observation = seen(vec![("m", report(RunState::Running))]);
+    assert_eq!(run(&limited, &observation, 170), None);
+    let decision = decide(&limited, &observation, &Patience::default(), at(171)).unwrap();
+    assert_eq!(decision.after.desired, Desired::Cancel);
+    assert_eq!(decision.after.reason, DEADLINE_REASON);
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+}

@@ -1,0 +1,142 @@
+//! The loops that carry intents out and follow the clusters.
+//!
+//! A loop is woken by a timer or a hint and takes no input: each round reads what is due from the
+//! store and does one idempotent step for it, on one code path, whoever woke it. A crash between
+//! any two lines is an ordinary retry.
+
+mod dispatch;
+mod observe;
+mod remove;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use crate::clock::{Clock, IdSource};
+use crate::decide::Patience;
+use crate::ports::{ControlPlane, JobStore, Plugins};
+
+/// How the loops behave.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of this process among those that share the store.
+    pub owner: String,
+    /// Longest time between two rounds of [`Reconcilers::dispatch`] without a hint.
+    pub dispatch_interval: Duration,
+    /// Longest time between two rounds of [`Reconcilers::observe`] without a hint.
+    pub observe_interval: Duration,
+    /// How long a claimed intent is ours. Longer than the deadlines of all calls of one step
+    /// together, or two processes would work on one job.
+    pub lease: Duration,
+    /// Steps that run at the same time.
+    pub concurrency: usize,
+    /// How patient [`crate::decide`](mod@crate::decide) is.
+    pub patience: Patience,
+}
+
+impl Config {
+    /// What production uses: rounds every second, leases of a minute, 16 steps at a time.
+    pub fn new(owner: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            dispatch_interval: Duration::from_secs(1),
+            observe_interval: Duration::from_secs(1),
+            lease: Duration::from_mins(1),
+            concurrency: 16,
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// Tells a loop to end after the step it is in. Set it to `true`, or drop the sender.
+pub type Stop = watch::Receiver<bool>;
+
+/// The loops of one process.
+#[derive(Clone)]
+pub struct Reconcilers {
+    store: Arc<dyn JobStore>,
+    plugins: Arc<dyn Plugins>,
+    control: Arc<dyn ControlPlane>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    config: Config,
+}
+
+impl Reconcilers {
+    /// Puts the loops together; nothing runs yet.
+    pub fn new(
+        store: Arc<dyn JobStore>,
+        plugins: Arc<dyn Plugins>,
+        control: Arc<dyn ControlPlane>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        config: Config,
+    ) -> Self {
+        Self { store, plugins, control, clock, ids, config }
+    }
+
+    /// Carries out intents until `stop`. Run it once per process; several processes may.
+    pub async fn dispatch(&self, mut stop: Stop) {
+        let hint = self.store.hint();
+        while !*stop.borrow() {
+            // Listening starts before looking, or a hint between the two would be lost.
+            let woken = hint.notified();
+            let more = match self.dispatch_round().await {
+                Ok(more) => more,
+                Err(error) => {
+                    report("dispatch", &error);
+                    false
+                }
+            };
+            if !more {
+                wait(woken, self.config.dispatch_interval, &mut stop).await;
+            }
+        }
+    }
+
+    /// Follows the clusters until `stop`. Run it once per process; several processes may.
+    pub async fn observe(&self, mut stop: Stop) {
+        let hint: Arc<Notify> = self.control.hint();
+        let mut memory = observe::Memory::default();
+        while !*stop.borrow() {
+            let woken = hint.notified();
+            let started = self.clock.now();
+            if let Err(error) = self.observe_round(&mut memory).await {
+                report("observe", &error);
+            }
+            let took = Duration::try_from(self.clock.now().duration_since(started));
+            // A round reads every job that runs. Rest four times as long as it took, so that a
+            // storm of changes costs a fifth of a core at most, and at least 20 ms, so that
+            // changes which come together are read together.
+            let rest = took.unwrap_or_default().saturating_mul(4);
+            let rest = rest.clamp(Duration::from_millis(20), Duration::from_secs(2));
+            wait(std::future::pending(), rest, &mut stop).await;
+            wait(woken, self.config.observe_interval, &mut stop).await;
+        }
+    }
+}
+
+/// Waits for the hint, the timer or the stop, whichever comes first.
+async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
+    tokio::select! {
+        () = hint => {}
+        () = tokio::time::sleep(timer) => {}
+        // An error means that the sender is gone, which is a stop as well.
+        _ = stop.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+/// Logs an error with its causes.
+fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "A round of `{what}` failed; the next one tries again");
+}
+
+/// What one step of a loop can fail with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    #[error(transparent)]
+    Store(#[from] crate::ports::StoreError),
+    #[error(transparent)]
+    Control(#[from] crate::ports::ControlError),
+}

@@ -1,0 +1,245 @@
+//! Drains intents: places and applies new jobs; removal is in [`super::remove`].
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+
+use super::{Reconcilers, StepError};
+use crate::intent::{Claimed, IntentKind, backoff};
+use crate::job::{Demand, FailureClass, Job, NewEvent, Placement};
+use crate::manifest::Bundle;
+use crate::phase::{Desired, Phase};
+use crate::placement;
+use crate::ports::{ControlError, Effects, Moved, StoreError};
+
+/// Intents taken in one round. Few enough to finish well within the lease.
+const BATCH: u32 = 64;
+
+/// How a step on one intent ended.
+pub(super) enum Step {
+    /// The intent is gone from the store.
+    Settled,
+    /// To be tried again; says why, for the row.
+    Later(String),
+}
+
+impl Reconcilers {
+    /// One round. `Ok(true)` if there may be more to do at once.
+    pub(super) async fn dispatch_round(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let claimed = self.store.claim(&self.config.owner, now, self.config.lease, BATCH).await?;
+        let more = claimed.len() == BATCH as usize;
+        futures_util::stream::iter(claimed)
+            .for_each_concurrent(self.config.concurrency, |intent| self.carry_out(intent))
+            .await;
+        Ok(more)
+    }
+
+    /// Does one step for one intent and records how it went.
+    async fn carry_out(&self, intent: Claimed) {
+        let result = match intent.kind {
+            IntentKind::Apply => self.apply(&intent).await,
+            IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
+        };
+        let why = match result {
+            Ok(Step::Settled) => return,
+            Ok(Step::Later(why)) => why,
+            Err(error) => {
+                tracing::warn!(
+                    job.id = %intent.job_id,
+                    intent.kind = intent.kind.as_str(),
+                    error = &error as &dyn std::error::Error,
+                    "Step for job `{}` failed and is tried again",
+                    intent.job_id
+                );
+                error.to_string()
+            }
+        };
+        let delay = backoff(intent.attempts, self.ids.next());
+        let not_before = self.clock.now() + delay;
+        let postponed = self.store.postpone(intent.id, &self.config.owner, not_before, &why).await;
+        if let Err(error) = postponed {
+            // The lease runs out and the intent is claimed again.
+            tracing::warn!(
+                job.id = %intent.job_id,
+                error = &error as &dyn std::error::Error,
+                "Intent could not be postponed"
+            );
+        }
+    }
+
+    /// Drops an intent that has become pointless.
+    async fn drop_intent(&self, intent: &Claimed) -> Result<Step, StepError> {
+        self.store.settle(intent.id, &self.config.owner).await?;
+        Ok(Step::Settled)
+    }
+
+    async fn apply(&self, intent: &Claimed) -> Result<Step, StepError> {
+        let Some(job) = self.store.find(&intent.job_id).await? else {
+            return self.drop_intent(intent).await;
+        };
+        if job.desired != Desired::Run || job.phase != Phase::Queued {
+            return self.drop_intent(intent).await;
+        }
+        let Some(bundle) = self.store.bundle(&job.id).await? else {
+            return self.fail(intent, job, "BundleMissing", "Its manifests are lost.").await;
+        };
+        let job = match self.place(job).await? {
+            Ok(job) => job,
+            Err(step) => return Ok(step),
+        };
+        self.write(intent, job, &bundle).await
+    }
+
+    /// Makes sure that the job has a placement. It is on record before anything is written, so
+    /// that no retry ever chooses another cluster.
+    async fn place(&self, job: Job) -> Result<Result<Job, Step>, StepError> {
+        if job.placement.is_some() {
+            return Ok(Ok(job));
+        }
+        let clusters = match self.control.clusters().await {
+            Ok(clusters) => clusters,
+            Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
+        };
+        let pending = self.pending_load().await?;
+        let load = |name: &str| pending.get(name).copied().unwrap_or_default();
+        let placement = match placement::choose(&job, &clusters, &load) {
+            Ok(placement) => placement,
+            Err(refused) => {
+                let text = if refused.is_empty() {
+                    "No member cluster is registered with Karmada.".to_owned()
+                } else {
+                    format!("No cluster can take the job: {}.", placement::sentence(&refused))
+                };
+                let why = text.clone();
+                self.note(job, "NoClusterFits", text).await?;
+                return Ok(Err(Step::Later(why)));
+            }
+        };
+        let event = NewEvent {
+            kind: "Placed",
+            actor: "dispatch",
+            evidence: json!({
+                "clusters": placement.clusters.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            }),
+        };
+        let after = Job {
+            message: placement.reason.clone(),
+            reason: "Placed".to_owned(),
+            placement: Some(placement),
+            updated_at: self.clock.now(),
+            ..job
+        };
+        match self.store.transition(&after, &event, &Effects::default()).await? {
+            Moved::Done => Ok(Ok(Job { version: after.version + 1, ..after })),
+            Moved::Stale => Ok(Err(Step::Later("the job changed meanwhile".to_owned()))),
+        }
+    }
+
+    /// Demand of jobs that have a placement but do not run yet: their pods are not in the
+    /// clusters' own figures.
+    async fn pending_load(&self) -> Result<BTreeMap<String, Demand>, StoreError> {
+        let mut load: BTreeMap<String, Demand> = BTreeMap::default();
+        let waiting = self.store.observed().await?;
+        for job in waiting.iter().filter(|job| job.phase == Phase::Submitted) {
+            for cluster in job.placement.iter().flat_map(|placement| &placement.clusters) {
+                let sum = load.entry(cluster.to_string()).or_default();
+                sum.cpu_millis += job.demand.cpu_millis;
+                sum.memory_bytes += job.demand.memory_bytes;
+                sum.gpus += job.demand.gpus;
+            }
+        }
+        Ok(load)
+    }
+
+    async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {
+        let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
+        let orders = placement::write_orders(&job, bundle, &clusters.unwrap_or_default());
+        let uids = match self.control.write(&job.id, &orders).await {
+            Ok(uids) => uids,
+            Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),
+            Err(error @ ControlError::NameConflict { .. }) => {
+                return self.fail(intent, job, "NameConflict", &error.to_string()).await;
+            }
+            Err(error) => return self.fail(intent, job, "ApplyRejected", &error.to_string()).await,
+        };
+        let now = self.clock.now();
+        let placed = job.placement.as_ref().map(|placement| placement.reason.clone());
+        let after = Job {
+            phase: Phase::Submitted,
+            reason: "Applied".to_owned(),
+            message: placed.unwrap_or_default(),
+            workload_uid: uids.last().cloned(),
+            submitted_at: Some(now),
+            updated_at: now,
+            ..job
+        };
+        let event =
+            NewEvent { kind: "Applied", actor: "dispatch", evidence: json!({ "uids": uids }) };
+        let effects = Effects { enqueue: Vec::new(), settle: Some(intent.id) };
+        match self.store.transition(&after, &event, &effects).await? {
+            Moved::Done => {
+                tracing::info!(job.id = %after.id, "Applied job `{}`", after.id);
+                Ok(Step::Settled)
+            }
+            // Cancelled or deleted meanwhile: the next try drops the intent, and the removal
+            // finds the objects by their labels.
+            Moved::Stale => Ok(Step::Later("the job changed meanwhile".to_owned())),
+        }
+    }
+
+    /// Keeps a job queued and tells its user why.
+    async fn wait_for(&self, job: Job, error: &ControlError) -> Result<Step, StoreError> {
+        let reason = match error {
+            ControlError::Missing { .. } => "PrerequisiteMissing",
+            _ => "ControlPlaneUnavailable",
+        };
+        let why = error.to_string();
+        self.note(job, reason, format!("Waiting: {why}.")).await?;
+        Ok(Step::Later(why))
+    }
+
+    /// Changes reason and message of a job, once: repeats of the same text are not history.
+    pub(super) async fn note(
+        &self,
+        job: Job,
+        reason: &'static str,
+        message: String,
+    ) -> Result<(), StoreError> {
+        if job.reason == reason && job.message == message {
+            return Ok(());
+        }
+        let event = NewEvent { kind: "Waiting", actor: "dispatch", evidence: json!({}) };
+        let after = Job { reason: reason.to_owned(), message, updated_at: self.clock.now(), ..job };
+        // If it is stale, the next round reads the job again.
+        self.store.transition(&after, &event, &Effects::default()).await?;
+        Ok(())
+    }
+
+    /// Ends a job that can never be applied, and removes what was.
+    async fn fail(
+        &self,
+        intent: &Claimed,
+        job: Job,
+        reason: &str,
+        message: &str,
+    ) -> Result<Step, StepError> {
+        let now = self.clock.now();
+        let after = Job {
+            phase: Phase::Failed,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            failure: FailureClass::Rejected,
+            finished_at: Some(now),
+            updated_at: now,
+            ..job
+        };
+        let event = NewEvent { kind: "PhaseChanged", actor: "dispatch", evidence: json!({}) };
+        let effects = Effects { enqueue: vec![IntentKind::Stop], settle: Some(intent.id) };
+        match self.store.transition(&after, &event, &effects).await? {
+            Moved::Done => Ok(Step::Settled),
+            Moved::Stale => Ok(Step::Later("the job changed meanwhile".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Takes jobs off the clusters, in the one order that is safe: the workload first, then what
+//! leaves with it, volumes if the user said so, and policies last; each proven gone, on the
+//! control plane and on the members, before the next.
+
+use serde_json::json;
+
+use super::dispatch::Step;
+use super::{Reconcilers, StepError};
+use crate::decide::DEADLINE_REASON;
+use crate::id::ClusterName;
+use crate::intent::{Claimed, IntentKind};
+use crate::job::{Job, NewEvent};
+use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
+use crate::phase::{Lifecycle, Phase};
+use crate::placement::{policy_ref, storage_policy_ref};
+use crate::ports::{Effects, Moved, Remaining, Removal};
+
+impl Reconcilers {
+    /// One step of a stop or a deletion.
+    pub(super) async fn remove(&self, intent: &Claimed) -> Result<Step, StepError> {
+        let Some(job) = self.store.find(&intent.job_id).await? else {
+            self.store.settle(intent.id, &self.config.owner).await?;
+            return Ok(Step::Settled);
+        };
+        let superseded = intent.kind == IntentKind::Stop && job.lifecycle != Lifecycle::Active;
+        if superseded || job.lifecycle == Lifecycle::Deleted {
+            self.store.settle(intent.id, &self.config.owner).await?;
+            return Ok(Step::Settled);
+        }
+        let bundle = self.store.bundle(&job.id).await?;
+        let remaining = match &bundle {
+            Some(bundle) => self.remove_objects(&job, bundle, intent.kind).await?,
+            None => Vec::new(),
+        };
+        if !remaining.is_empty() {
+            let text = sentence(&remaining);
+            let why = text.clone();
+            if !job.phase.is_terminal() || job.lifecycle == Lifecycle::Deleting {
+                self.note_remaining(job, text).await?;
+            }
+            return Ok(Step::Later(why));
+        }
+        self.finish(intent, job).await
+    }
+
+    /// Removes what comes next and tells what is still there; empty once nothing is.
+    async fn remove_objects(
+        &self,
+        job: &Job,
+        bundle: &Bundle,
+        kind: IntentKind,
+    ) -> Result<Vec<Remaining>, StepError> {
+        let clusters: Vec<ClusterName> =
+            job.placement.as_ref().map(|placement| placement.clusters.clone()).unwrap_or_default();
+        for role in [Role::Workload, Role::Config] {
+            let remaining = self.remove_all(job, bundle.with_role(role), &clusters).await?;
+            if !remaining.is_empty() {
+                return Ok(remaining);
+            }
+        }
+        if kind == IntentKind::Delete && job.delete_volumes {
+            let remaining = self.remove_volumes(job, bundle, &clusters).await?;
+            if !remaining.is_empty() {
+                return Ok(remaining);
+            }
+        }
+        self.remove_one(job, policy_ref(job), &[]).await
+    }
+
+    async fn remove_all<'a>(
+        &self,
+        job: &Job,
+        manifests: impl Iterator<Item = &'a Manifest> + Send,
+        clusters: &[ClusterName],
+    ) -> Result<Vec<Remaining>, StepError> {
+        let objects: Vec<ObjectRef> = manifests.map(Manifest::object_ref).collect();
+        let mut remaining = Vec::new();
+        for object in objects {
+            remaining.extend(self.remove_one(job, object, clusters).await?);
+        }
+        Ok(remaining)
+    }
+
+    async fn remove_one(
+        &self,
+        job: &Job,
+        object: ObjectRef,
+        clusters: &[ClusterName],
+    ) -> Result<Vec<Remaining>, StepError> {
+        let removal = Removal { object, job_id: job.id.clone(), clusters: clusters.to_vec() };
+        Ok(self.control.remove(&removal).await?)
+    }
+
+    /// Volumes are kept by their policy when they are deleted on the control plane; so the policy
+    /// lets go of them first.
+    async fn remove_volumes(
+        &self,
+        job: &Job,
+        bundle: &Bundle,
+        clusters: &[ClusterName],
+    ) -> Result<Vec<Remaining>, StepError> {
+        let volumes: Vec<ObjectRef> =
+            bundle.with_role(Role::Storage).map(Manifest::object_ref).collect();
+        if volumes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let policy = storage_policy_ref(job);
+        if !self.control.release(&policy, &volumes).await? {
+            return Ok(vec![Remaining {
+                object: policy,
+                place: "control-plane".to_owned(),
+                why: "still protects the volumes".to_owned(),
+            }]);
+        }
+        let remaining = self.remove_all(job, bundle.with_role(Role::Storage), clusters).await?;
+        if !remaining.is_empty() {
+            return Ok(remaining);
+        }
+        self.remove_one(job, policy, &[]).await
+    }
+
+    async fn note_remaining(&self, job: Job, text: String) -> Result<(), StepError> {
+        if job.phase.is_terminal() {
+            // The reason of a finished job is its outcome; what is left is in the message only.
+            if job.message != text {
+                let event =
+                    NewEvent { kind: "Removing", actor: "remove", evidence: json!({"text": text}) };
+                let after = Job { message: text, updated_at: self.clock.now(), ..job };
+                self.store.transition(&after, &event, &Effects::default()).await?;
+            }
+            return Ok(());
+        }
+        let reason = if job.reason == DEADLINE_REASON { DEADLINE_REASON } else { "Removing" };
+        Ok(self.note(job, reason, text).await?)
+    }
+
+    /// Nothing is left on any cluster: the run is over, and a deleted job is deleted.
+    async fn finish(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
+        let now = self.clock.now();
+        let mut after = job.clone();
+        if !job.phase.is_terminal() {
+            after.phase = if job.reason == DEADLINE_REASON && job.phase != Phase::Queued {
+                Phase::TimedOut
+            } else {
+                Phase::Cancelled
+            };
+            if after.phase == Phase::Cancelled {
+                "Cancelled".clone_into(&mut after.reason);
+                "The job was stopped and nothing of it runs.".clone_into(&mut after.message);
+            } else {
+                "The job ran longer than it was allowed to and was stopped."
+                    .clone_into(&mut after.message);
+            }
+            after.finished_at = Some(now);
+            after.stale_since = None;
+            after.last_known = None;
+        }
+        if intent.kind == IntentKind::Delete {
+            after.lifecycle = Lifecycle::Deleted;
+            after.deleted_at = Some(now);
+        }
+        let effects = Effects { enqueue: Vec::new(), settle: Some(intent.id) };
+        if after == job {
+            self.store.settle(intent.id, &self.config.owner).await?;
+            return Ok(Step::Settled);
+        }
+        after.updated_at = now;
+        let kind = if intent.kind == IntentKind::Delete { "Deleted" } else { "Stopped" };
+        let event = NewEvent { kind, actor: "remove", evidence: json!({"provenGone": true}) };
+        match self.store.transition(&after, &event, &effects).await? {
+            Moved::Done => {
+                tracing::info!(job.id = %after.id, "Job `{}` is {}", after.id, kind.to_lowercase());
+                Ok(Step::Settled)
+            }
+            Moved::Stale => Ok(Step::Later("the job changed meanwhile".to_owned())),
+        }
+    }
+}
+
+/// `Still there: RayJob default/a on member1 (cluster not ready).`
+fn sentence(remaining: &[Remaining]) -> String {
+    let parts: Vec<String> = remaining
+        .iter()
+        .map(|left| format!("{} on {} ({})", left.object, left.place, left.why))
+        .collect();
+    format!("Still there: {}.", parts.join("; "))
+}

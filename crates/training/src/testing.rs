@@ -1,0 +1,1 @@
+//! In-memory ports and the contract suite every job store must pass.
