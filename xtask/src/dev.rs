@@ -21,6 +21,9 @@ const KARMADA_PORT: u16 = 6443;
 /// A start takes less than a second; a loaded machine that compiles plugins may need much more.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Each look is a line in the host's log.
+const READY_POLL: Duration = Duration::from_millis(200);
+
 #[derive(Args)]
 pub(crate) struct DevArgs {
     /// Port of the HTTP API
@@ -142,7 +145,7 @@ impl Process {
             if Instant::now() > deadline {
                 bail!("{} is not ready after {} s", self.name, START_TIMEOUT.as_secs());
             }
-            sleep(cmd::POLL);
+            sleep(READY_POLL);
         }
         // Something else may have answered in its place.
         self.fail_if_ended()

@@ -86,6 +86,14 @@ pub(crate) fn build_plugins(repo: &Repo, out: &Path) -> Result<Vec<PathBuf>> {
         .context("the plugins were not built; to repeat just this: cargo xtask plugins")
 }
 
+/// Builds all programs and all tests. Every step that needs more than one package calls this, so
+/// that each dependency is compiled once, with one set of features.
+pub(crate) fn build_workspace(repo: &Repo) -> Result<()> {
+    let mut build = cmd::cargo(&repo.root);
+    build.args(["build", "--locked", "--workspace", "--bins", "--tests"]);
+    cmd::run(&mut build).context("the workspace does not build")
+}
+
 /// Says which tools a C build needs before the compiler fails in the middle of one.
 pub(crate) fn c_compiler() -> Result<()> {
     if ["cc", "gcc", "clang"].into_iter().all(|name| cmd::find_program(name).is_none()) {

@@ -29,10 +29,11 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     };
     let env = Env { repo, url: server.url(), ci: options.ci };
 
-    // One selection of packages and targets for all steps, so that each dependency is built with
-    // one set of features, once. Tests start the binaries, which the runner alone would not build.
-    cmd::run(env.cargo().args(["build", "--locked", "--workspace", "--bins", "--tests"]))
-        .context("the workspace does not build")?;
+    let packages = chosen_packages(&options.args);
+    if packages.is_empty() || packages.contains(&"tests") {
+        // The whole-system tests start our programs, which the runner alone would not build.
+        setup::build_workspace(repo)?;
+    }
     run_tests(&env, &options.args)?;
     if options.args.is_empty() {
         cmd::run(env.cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))
@@ -43,8 +44,9 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
 
 fn run_tests(env: &Env<'_>, args: &[String]) -> Result<()> {
     let mut command = env.cargo();
+    let selection = chosen_packages(args).is_empty().then_some("--workspace");
     if has_nextest(env.repo) {
-        command.args(["nextest", "run", "--locked", "--workspace"]);
+        command.args(["nextest", "run", "--locked"]).args(selection);
         if env.ci {
             command.args(["--profile", "ci"]);
         }
@@ -54,13 +56,26 @@ fn run_tests(env: &Env<'_>, args: &[String]) -> Result<()> {
             "hint: cargo-nextest is not installed, so tests run with `cargo test`; for clearer and \
              faster runs: cargo install --locked cargo-nextest"
         );
-        command.args(["test", "--locked", "--workspace", "--bins", "--lib", "--tests"]);
+        command.args(["test", "--locked", "--tests"]).args(selection);
         if env.ci {
             command.arg("--no-fail-fast");
         }
         command.args(args);
     }
     cmd::run(&mut command).context("a test fails; to repeat one: cargo xtask test -- <its name>")
+}
+
+/// The packages named by `-p`; Cargo ignores them when it is told `--workspace` too.
+fn chosen_packages(args: &[String]) -> Vec<&str> {
+    let mut packages = Vec::new();
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg {
+            "-p" | "--package" => packages.extend(args.next()),
+            _ => packages.extend(arg.strip_prefix("--package=").or(arg.strip_prefix("-p"))),
+        }
+    }
+    packages
 }
 
 fn has_nextest(repo: &Repo) -> bool {
@@ -99,5 +114,17 @@ impl Env<'_> {
             command.env("INSTA_UPDATE", "no").env("CI", "true");
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen_packages;
+
+    #[test]
+    fn packages_are_found_in_every_spelling() {
+        let args = ["-p", "a", "name", "--package=b", "-pc", "--package", "d", "--no-capture"];
+        let args = args.map(str::to_owned);
+        assert_eq!(chosen_packages(&args), ["a", "b", "c", "d"]);
     }
 }
