@@ -154,7 +154,8 @@ pub trait JobStore: Send + Sync {
         effects: &Effects,
     ) -> Result<Moved, StoreError>;
 
-    /// Takes up to `limit` due intents for `lease`. No two callers hold the same intent at once.
+    /// Takes up to `limit` due intents for `lease`, at most one of each job. No two callers hold
+    /// intents of the same job at once: a removal must not overtake a write that is under way.
     async fn claim(
         &self,
         owner: &str,
