@@ -3,6 +3,7 @@
 //! Each check is a function from text to violations, so that its tests are small strings; only
 //! this file and `tree` read the disk. `cargo test -p xtask` runs all checks on this repository.
 
+mod algorithms;
 mod contracts;
 mod documents;
 mod error_pages;
@@ -62,14 +63,17 @@ pub(crate) fn run(repo: &Repo) -> Result<()> {
 
 fn check(repo: &Repo) -> Result<Vec<Violation>> {
     let tree = Tree::read(&repo.root)?;
-    let mut found = import_law::check(&repo.metadata, &repo.root);
+    let packages = import_law::packages(&repo.metadata, &repo.root);
+    let mut found = import_law::check(&packages);
+    let algorithms = algorithms::names(&packages);
     for file in tree.files() {
         found.extend(source::check(&file.path, &file.text));
         found.extend(inner_law::check(&file.path, &file.text));
+        found.extend(algorithms::check(&file.path, &file.text, &algorithms));
         found.extend(text::check(&file.path, &file.text));
     }
     found.extend(source::check_exceptions(&tree));
-    found.extend(documents::check(&tree, &import_law::packages(&repo.metadata, &repo.root)));
+    found.extend(documents::check(&tree, &packages));
     found.extend(error_pages::check(&tree));
     found.extend(contracts::check(&tree));
     found.sort();

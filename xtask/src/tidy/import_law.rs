@@ -47,8 +47,8 @@ fn edge(dependency: &cargo_metadata::Dependency) -> Edge {
     }
 }
 
-pub(super) fn check(metadata: &Metadata, root: &Path) -> Vec<Violation> {
-    packages(metadata, root).iter().flat_map(check_package).collect()
+pub(super) fn check(packages: &[Package]) -> Vec<Violation> {
+    packages.iter().flat_map(check_package).collect()
 }
 
 fn check_package(package: &Package) -> Vec<Violation> {

@@ -1,0 +1,59 @@
+//! The host knows no algorithm: the name of one, in code outside `plugins/`, is a fix at the wrong
+//! depth. What differs between algorithms comes from the plugin.
+
+use super::Violation;
+use super::import_law::Package;
+use super::source;
+
+/// Where nothing may know an algorithm. Tests may: they need some plugin.
+const FOLDERS: [&str; 3] = ["crates/", "host/", "xtask/"];
+
+/// The names of the converters of this repository.
+pub(super) fn names(packages: &[Package]) -> Vec<&str> {
+    let in_plugins = packages.iter().filter(|package| package.dir.starts_with("plugins/"));
+    in_plugins.map(|package| package.name.as_str()).filter(|name| *name != "plugin-sdk").collect()
+}
+
+pub(super) fn check(path: &str, text: &str, algorithms: &[&str]) -> Vec<Violation> {
+    let in_scope = FOLDERS.iter().any(|folder| path.starts_with(folder)) && path.ends_with(".rs");
+    if !in_scope || path.contains("test") || path.starts_with("xtask/src/tidy/") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (number, line) in source::code(text) {
+        let line = line.to_ascii_lowercase();
+        for name in algorithms.iter().filter(|name| line.contains(**name)) {
+            found.push(Violation::at(
+                path,
+                number,
+                format!("the algorithm `{name}` is known outside plugins/"),
+                "let the plugin say what is special about it",
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(path: &str, text: &str) -> usize {
+        check(path, text, &["xgboost"]).len()
+    }
+
+    #[test]
+    fn code_outside_plugins_knows_no_algorithm() {
+        assert_eq!(count("host/src/http.rs", "if name == \"XGBoost\" {\n"), 1);
+        assert_eq!(count("crates/training/src/job.rs", "enum A { Xgboost }\n"), 1);
+    }
+
+    #[test]
+    fn comments_tests_and_plugins_may() {
+        assert_eq!(count("host/src/http.rs", "/// For instance xgboost.\n"), 0);
+        assert_eq!(count("host/src/a.rs", "#[cfg(test)]\nmod tests {\n    \"xgboost\";\n}\n"), 0);
+        assert_eq!(count("tests/it/api.rs", "\"xgboost\"\n"), 0);
+        assert_eq!(count("crates/training/src/testing.rs", "\"xgboost\"\n"), 0);
+        assert_eq!(count("plugins/xgboost/src/lib.rs", "\"xgboost\"\n"), 0);
+    }
+}
