@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,13 +20,32 @@ pub(crate) enum Durability {
     Durable,
 }
 
+/// Another user of this machine, as numbers.
+#[derive(Clone, Copy)]
+struct User {
+    id: u32,
+    group: u32,
+}
+
+impl User {
+    fn find(name: &str) -> Result<Self> {
+        let number = |what| -> Result<u32> {
+            let text = cmd::output(Command::new("id").args([what, name])).with_context(|| {
+                format!("PostgreSQL does not run as root, and there is no user `{name}` to run it")
+            })?;
+            Ok(text.trim().parse()?)
+        };
+        Ok(Self { id: number("-u")?, group: number("-g")? })
+    }
+}
+
 /// A running server.
 pub(crate) struct Postgres {
     bin: PathBuf,
     dir: TempDir,
     port: u16,
     /// The server refuses to run as root; then it runs as this user.
-    user: Option<&'static str>,
+    user: Option<User>,
 }
 
 impl Postgres {
@@ -36,10 +56,9 @@ impl Postgres {
             .prefix("trainyard-pg-")
             .tempdir()
             .context("cannot create a folder for PostgreSQL")?;
-        let user = if is_root()? { Some("postgres") } else { None };
+        let user = if is_root()? { Some(User::find("postgres")?) } else { None };
         if let Some(user) = user {
-            cmd::output(Command::new("chown").arg(user).arg(dir.path()))
-                .context("PostgreSQL does not run as root and there is no user `postgres`")?;
+            std::os::unix::fs::chown(dir.path(), Some(user.id), Some(user.group))?;
         }
         let mut server = Self { bin, dir, port: 0, user };
         server.init()?;
@@ -99,15 +118,10 @@ impl Postgres {
     }
 
     fn tool(&self, name: &str) -> Command {
-        let program = self.bin.join(name);
-        let mut command = match self.user {
-            Some(user) => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--"]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let mut command = Command::new(self.bin.join(name));
+        if let Some(user) = self.user {
+            command.uid(user.id).gid(user.group);
+        }
         // The server's user may not enter the folder we were called in.
         command.current_dir(self.dir.path());
         command
