@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Whole-system tests live in `it/`, the benchmark in `benches/`. This library is empty.

@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Whole-system tests, one binary: the real host as a process of its own, a real database, real
+//! plugins, and a sandbox control plane that belongs to the test.
+
+mod api;
+mod cli;
+mod flow;
+mod harness;

@@ -1,0 +1,5 @@
+//! What the HTTP API answers.
+
+mod compat;
+mod errors;
+mod submit;

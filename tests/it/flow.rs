@@ -1,0 +1,6 @@
+//! Whole lives of jobs, and what may go wrong on the way.
+
+mod crash;
+mod life;
+mod outage;
+mod removal;

@@ -1,0 +1,193 @@
+//! A whole Trainyard for one test: sandbox, database, and the host's real binary. Nothing is
+//! shared between tests but the plugin files and their compiled cache.
+
+mod database;
+mod http;
+mod process;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use database::Database;
+pub(crate) use http::Answer;
+use karmada_sandbox::{Config, Sandbox, TimeMode};
+pub(crate) use process::{Host, program};
+use serde_json::{Value, json};
+
+/// The longest that a test waits for a state. Far above what is needed; a test that needs it
+/// fails, and says what it saw last.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a test can choose.
+pub(crate) struct Setup {
+    /// How much faster than life the workloads run.
+    pub(crate) speed: f64,
+    /// The database.
+    pub(crate) database: Database,
+    /// Further settings of the host, as its environment takes them.
+    pub(crate) env: Vec<(&'static str, String)>,
+}
+
+impl Setup {
+    /// SQLite, and workloads at twenty times their usual speed.
+    pub(crate) fn sqlite() -> Self {
+        Self { speed: 20.0, database: Database::sqlite(), env: Vec::new() }
+    }
+
+    /// A PostgreSQL database of its own, or `None` with a loud line where there is no server.
+    pub(crate) async fn postgres() -> Option<Self> {
+        Some(Self { database: Database::postgres().await?, ..Self::sqlite() })
+    }
+
+    /// Workloads at the given speed.
+    pub(crate) fn speed(self, speed: f64) -> Self {
+        Self { speed, ..self }
+    }
+
+    /// Starts everything and waits until it is ready.
+    pub(crate) async fn start(self) -> App {
+        let time = TimeMode::Auto { speed: self.speed };
+        let mut config = Config { time, ..Config::auto() };
+        for cluster in &mut config.clusters {
+            // An outage shows within a second instead of forty.
+            cluster.not_ready_after = Duration::from_millis(500);
+            cluster.ready_after = Duration::from_millis(300);
+        }
+        let sandbox = Sandbox::start(config).await.expect("the sandbox starts");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let kubeconfig = dir.path().join("karmada.kubeconfig");
+        std::fs::write(&kubeconfig, sandbox.kubeconfig()).expect("the kubeconfig is written");
+        let host = Host::start(&self.database, &kubeconfig, dir.path(), &self.env).await;
+        App { sandbox, host, database: self.database, kubeconfig, env: self.env, dir }
+    }
+}
+
+/// A running Trainyard.
+pub(crate) struct App {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) host: Host,
+    pub(crate) database: Database,
+    kubeconfig: PathBuf,
+    env: Vec<(&'static str, String)>,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl App {
+    /// Kills the host as a power cut would, and starts another one on the same database.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.host.kill();
+        self.restart().await;
+    }
+
+    /// Starts a host where the last one has ended.
+    pub(crate) async fn restart(&mut self) {
+        self.host =
+            Host::start(&self.database, &self.kubeconfig, self.dir.path(), &self.env).await;
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        http::send(&self.host.url, "GET", path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        http::send(&self.host.url, "POST", path, Some(body.to_string())).await
+    }
+
+    pub(crate) async fn post_text(&self, path: &str, body: &str) -> Answer {
+        http::send(&self.host.url, "POST", path, Some(body.to_owned())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        http::send(&self.host.url, "DELETE", path, None).await
+    }
+
+    /// Submits a form that must be accepted; returns the job's id.
+    pub(crate) async fn submit(&self, form: &Value) -> String {
+        let answer = self.post("/api/v1/jobs", form).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until the job is as wanted; fails with what was seen last.
+    pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v1/jobs/{id}");
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                let answer = self.get(&path).await;
+                last = answer.body;
+                if answer.status == 200 && wanted(&last) {
+                    return;
+                }
+                pause().await;
+            }
+        };
+        let done = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(done, "job {id} never came to the wanted state; last: {last:#}");
+        last
+    }
+
+    /// Waits until the job is in the phase.
+    pub(crate) async fn job_in_phase(&self, id: &str, phase: &str) -> Value {
+        self.job_until(id, |job| job["phase"] == phase).await
+    }
+
+    /// Waits until the API no longer knows the job.
+    pub(crate) async fn job_gone(&self, id: &str) {
+        let path = format!("/api/v1/jobs/{id}");
+        until("the job is gone", async || self.get(&path).await.status == 404).await;
+    }
+
+    /// The timeline of a job.
+    pub(crate) async fn events(&self, id: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/api/v1/jobs/{id}/events")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let events = answer.body.get("events").cloned().unwrap_or(answer.body);
+        events.as_array().expect("a list of events").clone()
+    }
+
+    /// How many workloads of this name the sandbox was ever asked to create.
+    pub(crate) fn creations(&self, kind: &str, name: &str) -> usize {
+        let audit = self.sandbox.audit();
+        let created = audit.iter().filter(|entry| {
+            entry.method == "POST" && entry.path.ends_with(kind) && entry.name == name
+                && entry.status == 201
+        });
+        created.count()
+    }
+
+    /// The clusters on which an object exists.
+    pub(crate) fn members_with(&self, api: &str, kind: &str, name: &str) -> Vec<&'static str> {
+        ["member1", "member2"]
+            .into_iter()
+            .filter(|member| self.sandbox.get(Some(member), api, kind, "default", name).is_some())
+            .collect()
+    }
+}
+
+/// Waits for a state, never for a change.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            pause().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never: {what}");
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(25)).await;
+}
+
+/// The form that the README posts, under another name.
+pub(crate) fn sample_form(name: &str) -> Value {
+    let text = std::fs::read_to_string(repo().join("tests/data/params.json")).expect("the sample");
+    let mut form: Value = serde_json::from_str(&text).expect("the sample is JSON");
+    form["jobName"] = json!(name);
+    form
+}
+
+/// The root of the checkout.
+pub(crate) fn repo() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}

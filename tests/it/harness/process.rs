@@ -1,0 +1,124 @@
+//! The host's real binary as a child process, so that it can be killed.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::Database;
+
+/// A running host.
+pub(crate) struct Host {
+    child: Child,
+    pub(crate) url: String,
+    log: PathBuf,
+}
+
+impl Host {
+    /// Starts the host and waits until it is ready.
+    pub(crate) async fn start(
+        database: &Database,
+        kubeconfig: &Path,
+        dir: &Path,
+        env: &[(&'static str, String)],
+    ) -> Self {
+        let port = free_port();
+        let log = dir.join(format!("host-{port}.log"));
+        let output = File::create(&log).expect("a log file");
+        let mut command = Command::new(program("trainyard-host"));
+        command
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--database-url", &database.url(dir)])
+            .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
+            .args(["--plugins-dir", &plugins_dir().display().to_string()])
+            .args(["--cache-dir", &cache_dir().display().to_string()])
+            .env("RUST_LOG", "info,training=debug")
+            .envs(env.iter().map(|(name, value)| (*name, value.as_str())))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output);
+        let child = command.spawn().expect("the host's binary runs");
+        let mut host = Self { child, url: format!("http://127.0.0.1:{port}"), log };
+        host.wait_until_ready().await;
+        host
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let url = format!("{}/readyz", self.url);
+        for _ in 0..1200 {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                panic!("the host ended with {status}:\n{}", self.log());
+            }
+            if reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the host is not ready after a minute:\n{}", self.log());
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL, as a power cut.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, as an orchestrator; returns how it ended.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
+        assert!(sent.success());
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the host did not end within 30 s:\n{}", self.log());
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- log of the host ----\n{}", self.log());
+        }
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// One of our programs, beside the test binary.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the test binary");
+    let dir = test.parent().and_then(Path::parent).expect("the target directory");
+    let path = dir.join(name);
+    assert!(path.exists(), "{} is missing: run `cargo xtask test`", path.display());
+    path
+}
+
+/// The built plugins.
+pub(crate) fn plugins_dir() -> PathBuf {
+    let dir = std::env::var_os("TRAINYARD_PLUGINS_DIR")
+        .expect("TRAINYARD_PLUGINS_DIR is not set: run `cargo xtask test`");
+    PathBuf::from(dir)
+}
+
+/// Compiled plugins, shared by all tests: compiling one takes a second.
+fn cache_dir() -> PathBuf {
+    plugins_dir().with_file_name("test-plugin-cache")
+}
