@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The wire types of the HTTP API, shared by the host and every client written in Rust. They are
+//! promises: a field may be added, never renamed or removed. Nothing here knows the domain.
+
+mod algorithms;
+mod clusters;
+mod health;
+mod jobs;
+mod problem;
+mod render;
+
+pub use algorithms::{AlgorithmView, KindView};
+pub use clusters::{ClusterList, ClusterSummary, ClusterSummaryList, ClusterView};
+pub use health::{CheckView, HealthView, ReadyView};
+pub use jobs::{
+    DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus, JobView, Lifecycle, Phase,
+    PluginView, StatusView,
+};
+pub use problem::{ErrorCode, FieldProblem, Problem};
+pub use render::{ManifestView, ManifestsView, RenderView};

@@ -1,0 +1,44 @@
+//! Manifests, before and after submission.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::jobs::PluginView;
+
+/// One Kubernetes object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ManifestView {
+    /// `workload`, `storage` or `config`.
+    pub role: String,
+    /// The whole object.
+    #[schema(value_type = Object)]
+    pub document: Value,
+}
+
+/// The frozen manifests of a stored job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestsView {
+    /// In the order of the plugin.
+    pub manifests: Vec<ManifestView>,
+    /// sha-256 of all of them, in hex.
+    pub bundle_sha256: String,
+    /// Who made them.
+    pub plugin: PluginView,
+}
+
+/// What a form would become. Nothing is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderView {
+    /// In the order of the plugin. The job id in their labels is drawn anew for each answer.
+    pub manifests: Vec<ManifestView>,
+    /// Karmada policies for the candidates; a stored job gets them for its one chosen cluster.
+    #[schema(value_type = Vec<Object>)]
+    pub policies: Vec<Value>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Who made the manifests.
+    pub plugin: PluginView,
+}
