@@ -1,2 +1,8 @@
-//! Placeholder.
-fn main() {}
+//! `trainyard`, the command line of the job API.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    cli::run().await
+}

@@ -1,0 +1,124 @@
+//! Talks to the host. Every answer is the API's JSON or one of four kinds of failure.
+
+use std::time::Duration;
+
+use api_types::Problem;
+use serde_json::Value;
+
+/// Longest wait for an answer; the host itself gives up after 30 s.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Why a command did not do as asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The user's input cannot be used.
+    Input(String),
+    /// The host refused or failed, and said why.
+    Problem(Box<Problem>),
+    /// No answer, or none that can be read.
+    Transport(String),
+    /// The job that was waited for did not succeed.
+    Job(String),
+}
+
+/// The host's API.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    pub(crate) fn new(server: &str) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("trainyard/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::Transport(error.to_string()))?;
+        let base = server.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") {
+            return Err(Failure::Input(format!(
+                "the server `{server}` is not an `http://` URL; TLS is not spoken here"
+            )));
+        }
+        Ok(Self { http, base })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(self.http.get(self.url(path))).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.send(self.http.delete(self.url(path))).await
+    }
+
+    /// Posts a body, with an idempotency key if there is one.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: String,
+        key: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let mut request =
+            self.http.post(self.url(path)).header("content-type", "application/json").body(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        let unreachable = |error: reqwest::Error| {
+            let mut text = format!("no answer from {}: {error}", self.base);
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                text = format!("{text}: {error}");
+                cause = error.source();
+            }
+            Failure::Transport(text)
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unreachable)?;
+        let unreadable = || {
+            Failure::Transport(format!("the server answered {status} with something unreadable"))
+        };
+        if status.is_success() {
+            return serde_json::from_str(&text).map_err(|_| unreadable());
+        }
+        match serde_json::from_str::<Problem>(&text) {
+            Ok(problem) => Err(Failure::Problem(Box::new(problem))),
+            Err(_) => Err(unreadable()),
+        }
+    }
+}
+
+/// A path segment in which every byte that is not a letter, digit, hyphen, dot or underscore is
+/// escaped, so that no id leads elsewhere.
+pub(crate) fn segment(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn ids_stay_one_path_segment() {
+        assert_eq!(segment("iris-1a2b"), "iris-1a2b");
+        assert_eq!(segment("../x?y"), "%2E%2E%2Fx%3Fy");
+    }
+}
