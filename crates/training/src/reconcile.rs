@@ -5,6 +5,7 @@
 //! any two lines is an ordinary retry.
 
 mod dispatch;
+mod ledger;
 mod observe;
 mod remove;
 
@@ -60,6 +61,7 @@ pub struct Reconcilers {
     control: Arc<dyn ControlPlane>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    ledger: Arc<ledger::Ledger>,
     config: Config,
 }
 
@@ -73,7 +75,7 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        Self { store, plugins, control, clock, ids, config }
+        Self { store, plugins, control, clock, ids, ledger: Arc::default(), config }
     }
 
     /// Carries out intents until `stop`. Run it once per process; several processes may.

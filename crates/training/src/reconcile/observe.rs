@@ -28,6 +28,7 @@ impl Reconcilers {
             memory.clusters = clusters;
         }
         let jobs = self.store.observed().await?;
+        self.ledger.observe(&jobs);
         let workloads: Vec<WorkloadRef> = jobs.iter().map(workload_ref).collect();
         let seen = self.control.observe(&workloads).await?;
         let mut next = HashMap::with_capacity(jobs.len());
