@@ -1,13 +1,11 @@
 //! Drains intents: places and applies new jobs; removal is in [`super::remove`].
 
-use std::collections::BTreeMap;
-
 use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::{Reconcilers, StepError};
 use crate::intent::{Claimed, IntentKind, backoff};
-use crate::job::{Demand, FailureClass, Job, NewEvent, Placement};
+use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
 use crate::placement;
@@ -71,6 +69,7 @@ impl Reconcilers {
 
     /// Drops an intent that has become pointless.
     async fn drop_intent(&self, intent: &Claimed) -> Result<Step, StepError> {
+        self.ledger.release(&intent.job_id);
         self.store.settle(intent.id, &self.config.owner).await?;
         Ok(Step::Settled)
     }
@@ -102,9 +101,7 @@ impl Reconcilers {
             Ok(clusters) => clusters,
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
         };
-        let pending = self.pending_load().await?;
-        let load = |name: &str| pending.get(name).copied().unwrap_or_default();
-        let placement = match placement::choose(&job, &clusters, &load) {
+        let placement = match self.ledger.reserve(&job, &clusters) {
             Ok(placement) => placement,
             Err(refused) => {
                 let text = if refused.is_empty() {
@@ -133,24 +130,11 @@ impl Reconcilers {
         };
         match self.store.transition(&after, &event, &Effects::default()).await? {
             Moved::Done => Ok(Ok(Job { version: after.version + 1, ..after })),
-            Moved::Stale => Ok(Err(Step::Later("the job changed meanwhile".to_owned()))),
-        }
-    }
-
-    /// Demand of jobs that have a placement but do not run yet: their pods are not in the
-    /// clusters' own figures.
-    async fn pending_load(&self) -> Result<BTreeMap<String, Demand>, StoreError> {
-        let mut load: BTreeMap<String, Demand> = BTreeMap::default();
-        let waiting = self.store.observed().await?;
-        for job in waiting.iter().filter(|job| job.phase == Phase::Submitted) {
-            for cluster in job.placement.iter().flat_map(|placement| &placement.clusters) {
-                let sum = load.entry(cluster.to_string()).or_default();
-                sum.cpu_millis += job.demand.cpu_millis;
-                sum.memory_bytes += job.demand.memory_bytes;
-                sum.gpus += job.demand.gpus;
+            Moved::Stale => {
+                self.ledger.release(&after.id);
+                Ok(Err(Step::Later("the job changed meanwhile".to_owned())))
             }
         }
-        Ok(load)
     }
 
     async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {
@@ -225,6 +209,7 @@ impl Reconcilers {
         reason: &str,
         message: &str,
     ) -> Result<Step, StepError> {
+        self.ledger.release(&job.id);
         let now = self.clock.now();
         let after = Job {
             phase: Phase::Failed,

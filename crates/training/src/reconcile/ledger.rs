@@ -28,11 +28,7 @@ impl Ledger {
     }
 
     /// Chooses and reserves in one step, so that two jobs never see the same room.
-    pub(super) fn reserve(
-        &self,
-        job: &Job,
-        clusters: &[Cluster],
-    ) -> Result<Placement, Vec<Unfit>> {
+    pub(super) fn reserve(&self, job: &Job, clusters: &[Cluster]) -> Result<Placement, Vec<Unfit>> {
         self.with(|waiting| {
             let mut load: BTreeMap<&str, Demand> = BTreeMap::new();
             for (placed, demand) in waiting.values() {
