@@ -24,6 +24,8 @@ pub(crate) fn run(repo: &Repo, args: &[String]) -> Result<()> {
     {
         return Err(error).with_context(|| format!("cannot remove {}", json.display()));
     }
+    // The whole process is measured, too: the release build of the host, beside the benchmark.
+    cmd::run(cmd::cargo(&repo.root).args(["build", "--locked", "--release", "--package", "host"]))?;
     let server = Postgres::start(Durability::Durable)?;
     let mut command = cmd::cargo(&repo.root);
     command

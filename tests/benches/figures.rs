@@ -1,0 +1,34 @@
+//! `cargo xtask bench`: the figures of the product, as ratios taken in one run.
+//!
+//! The machine may be shared and noisy, so a figure is the median over rounds in which both sides
+//! of a ratio take turns; absolute times are printed for context only. Nothing here fails because
+//! something was slow.
+
+#[path = "figures/conversion.rs"]
+mod conversion;
+#[path = "figures/process.rs"]
+mod process;
+#[path = "figures/report.rs"]
+mod report;
+#[path = "figures/submission.rs"]
+mod submission;
+
+use report::Report;
+
+fn main() -> anyhow::Result<()> {
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    let mut report = Report::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if runs("conversion") {
+        runtime.block_on(conversion::measure(&mut report))?;
+    }
+    if runs("process") {
+        runtime.block_on(process::measure(&mut report))?;
+    }
+    if runs("submission") {
+        runtime.block_on(submission::measure(&mut report))?;
+    }
+    report.finish()
+}
