@@ -18,6 +18,7 @@ use crate::ports::{Effects, Moved, Remaining, Removal};
 impl Reconcilers {
     /// One step of a stop or a deletion.
     pub(super) async fn remove(&self, intent: &Claimed) -> Result<Step, StepError> {
+        self.ledger.release(&intent.job_id);
         let Some(job) = self.store.find(&intent.job_id).await? else {
             self.store.settle(intent.id, &self.config.owner).await?;
             return Ok(Step::Settled);
