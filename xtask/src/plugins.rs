@@ -24,7 +24,11 @@ const ALLOWED_IMPORTS: [&str; 2] = ["trainyard:converter/log@", "trainyard:conve
 /// name. Cargo works in a directory of its own below `target_dir`, so that a running `cargo` that
 /// called us holds no lock that we wait for. A file whose bytes would not change is not touched:
 /// a host that watches the directory has nothing to reload.
-pub(crate) fn build_plugins(root: &Path, target_dir: &Path, out_dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn build_plugins(
+    root: &Path,
+    target_dir: &Path,
+    out_dir: &Path,
+) -> Result<Vec<PathBuf>> {
     ensure_target(root)?;
     let target_dir = target_dir.join("plugins-build");
     fs::create_dir_all(out_dir).with_context(|| format!("cannot create {}", out_dir.display()))?;
@@ -34,7 +38,8 @@ pub(crate) fn build_plugins(root: &Path, target_dir: &Path, out_dir: &Path) -> R
     let mut files = Vec::with_capacity(names.len());
     for name in names {
         let module = compile(root, &target_dir, &name)?;
-        let component = wrap(&module).with_context(|| format!("cannot wrap the plugin `{name}`"))?;
+        let component =
+            wrap(&module).with_context(|| format!("cannot wrap the plugin `{name}`"))?;
         check_imports(&component).with_context(|| format!("the plugin `{name}` is not pure"))?;
         let file = out_dir.join(format!("{name}.wasm"));
         let verdict = if replace_if_changed(&file, &component)? { "written" } else { "unchanged" };
@@ -89,10 +94,8 @@ fn compile(root: &Path, target_dir: &Path, name: &str) -> Result<Vec<u8>> {
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "cargo could not build the plugin `{name}`");
-    let file = target_dir
-        .join(TARGET)
-        .join(PROFILE)
-        .join(format!("{}.wasm", name.replace('-', "_")));
+    let file =
+        target_dir.join(TARGET).join(PROFILE).join(format!("{}.wasm", name.replace('-', "_")));
     fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 

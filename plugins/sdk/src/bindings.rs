@@ -1,5 +1,6 @@
 //! The contract's types, generated from `wit/converter.wit`. Nothing is written by hand here;
 //! what plugins may use is listed in `lib.rs`.
+#![expect(clippy::same_length_and_capacity, reason = "generated code")]
 
 wit_bindgen::generate!({
     path: "../../wit/converter.wit",

@@ -51,9 +51,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for CustomHyperparameters<'a> {
 
 /// Upper case, with `-` and `.` turned into `_`: `scale.pos-weight` becomes `SCALE_POS_WEIGHT`.
 pub fn env_name(key: &str) -> String {
-    key.chars()
-        .map(|c| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_uppercase() })
-        .collect()
+    key.chars().map(|c| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_uppercase() }).collect()
 }
 
 /// Whether a shell and every container runtime take this as the name of a variable.
@@ -133,7 +131,10 @@ mod tests {
             (r#"[1, "x", null, true]"#, "1,x,,true"),
             ("[]", ""),
             (r#"[1, [2,  3]]"#, "[1,[2,3]]"),
-            (r#"{ "k" : 1.50, "s": "a \" b\\" , "t": " " }"#, r#"{"k":1.50,"s":"a \" b\\","t":" "}"#),
+            (
+                r#"{ "k" : 1.50, "s": "a \" b\\" , "t": " " }"#,
+                r#"{"k":1.50,"s":"a \" b\\","t":" "}"#,
+            ),
         ] {
             assert_eq!(value_of(json), expected, "{json}");
         }

@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema};
 
 /// The schema of `T` as compact JSON, with every sub-schema in place: a reader needs no `$ref`.
 pub fn of<T: JsonSchema>() -> String {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     RecursiveTransform(drop_rust_formats).transform(&mut schema);
     schema.as_value().to_string()

@@ -1,35 +1,58 @@
-//! Converter: XGBoost on Ray.
-use plugin_sdk::{Converter, Description, Failure, Job, Kind, Plan, Report, RunState, Workload};
+//! Converter: XGBoost on Ray. A job becomes a RayJob with one head and equal workers and, unless
+//! the user names one, a claim for the results. Pure: everything comes from the arguments.
 
-/// None yet.
-#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-pub struct Hyperparameters {}
-/// None yet.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-pub struct Settings {}
-/// XGBoost on Ray.
+mod channels;
+mod convert;
+mod hyperparameters;
+mod interpret;
+mod rules;
+mod settings;
+pub mod words;
+
+use plugin_sdk::manifest::rayjob;
+use plugin_sdk::{Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload};
+
+pub use crate::hyperparameters::Hyperparameters;
+pub use crate::settings::Settings;
+
+/// The converter. Natively, call it through `plugin_sdk::guest`.
 #[derive(Debug)]
 pub struct Xgboost;
 
 impl Converter for Xgboost {
     type Hyperparameters = Hyperparameters;
     type Settings = Settings;
+
     fn describe() -> Description {
         Description {
             name: "xgboost",
-            version: "0.1.0",
+            version: env!("CARGO_PKG_VERSION"),
             algorithms: &["xgboost"],
             title: "XGBoost",
-            summary: "Gradient boosted trees on Ray.",
-            kinds: vec![Kind::workload("ray.io/v1", "RayJob", "rayjobs", 47)],
-            examples: &[],
+            summary: "Gradient boosted trees on tabular data, distributed with Ray.",
+            kinds: vec![
+                Kind::workload("ray.io/v1", "RayJob", "rayjobs", rayjob::MAX_NAME_LENGTH),
+                Kind::support("v1", "PersistentVolumeClaim", "persistentvolumeclaims", 63),
+            ],
+            examples: &[
+                include_str!("../examples/minimal.json"),
+                include_str!("../examples/sample.json"),
+                include_str!("../examples/gpu.json"),
+            ],
         }
     }
-    fn convert(_: &Job<'_, Hyperparameters, Settings>) -> Result<Plan, Failure> {
-        Err(Failure::Unsupported("Not yet.".into()))
+
+    fn validate(job: &Job<'_, Hyperparameters, Settings>) -> Vec<Finding> {
+        rules::findings(job)
     }
-    fn interpret(_: &Workload) -> Report {
-        Report::new(RunState::Unknown, "Unknown", "Unknown.")
+
+    fn convert(job: &Job<'_, Hyperparameters, Settings>) -> Result<Plan, Failure> {
+        convert::convert(job)
+    }
+
+    fn interpret(workload: &Workload) -> Report {
+        interpret::interpret(workload)
     }
 }
+
 plugin_sdk::export_converter!(Xgboost);

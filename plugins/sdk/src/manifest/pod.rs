@@ -1,5 +1,7 @@
 //! Pods, as far as converters describe them. The host adds the security settings.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -24,11 +26,11 @@ pub struct PodSpec<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub volumes: &'a [Volume<'a>],
     /// Labels that a node must have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node_selector: Option<&'a std::collections::BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<&'a str, &'a str>,
     /// Taints that the pod may ignore.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub tolerations: &'a [Toleration],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<&'a Toleration>,
     /// Secrets for private images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalReference<'a>>,
