@@ -79,6 +79,11 @@ mod tests {
         out.split_off(2)
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "lengths of at most 1 400 digits"
+    )]
     /// `%.10g` from the exact decimal expansion, digit by digit, rounding half to even by hand.
     fn slow_g10(value: f64) -> String {
         let sign = if value.is_sign_negative() { "-" } else { "" };
@@ -121,7 +126,7 @@ mod tests {
         };
         let lowest = exponent - (kept.len() as i32 - 1);
         let mut out = String::from(sign);
-        if exponent < -4 || exponent >= 10 {
+        if !(-4..10).contains(&exponent) {
             out.push(digit(exponent));
             if kept.len() > 1 {
                 out.push('.');
