@@ -1,0 +1,162 @@
+//! Writing objects: made by us, or proven ours, or not touched.
+
+use std::collections::BTreeMap;
+
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::request::Request as Requests;
+use serde::Deserialize;
+use serde_json::Value;
+use training::JobId;
+use training::manifest::{LABEL_JOB_ID, LABEL_ORIGIN, ObjectRef};
+use training::ports::{ControlError, Write, WriteOrder};
+
+use crate::KarmadaClient;
+use crate::error::CallError;
+
+/// What of an object says whose it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Head {
+    metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    uid: String,
+    labels: Option<BTreeMap<String, String>>,
+    deletion_timestamp: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn uid(&self) -> &str {
+        &self.metadata.uid
+    }
+
+    pub(crate) fn label(&self, name: &str) -> &str {
+        self.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str)
+    }
+
+    pub(crate) fn is_being_deleted(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
+
+/// An order, read as far as it is needed.
+struct Order<'a> {
+    object: ObjectRef,
+    document: &'a Value,
+    write: Write,
+}
+
+impl<'a> Order<'a> {
+    fn read(order: &'a WriteOrder) -> Self {
+        let document = &order.document;
+        let text = |pointer: &str| {
+            document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let object = ObjectRef {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+        };
+        Self { object, document, write: order.write }
+    }
+
+    fn label(&self, name: &str) -> &str {
+        let labels = self.document.pointer("/metadata/labels");
+        labels.and_then(|labels| labels.get(name)).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether an object that is already there may pass for what this order makes.
+    fn may_adopt(&self, existing: &Head, job_id: &JobId) -> bool {
+        let origin = self.label(LABEL_ORIGIN);
+        let same_origin = !origin.is_empty() && existing.label(LABEL_ORIGIN) == origin;
+        match self.write {
+            Write::Create => same_origin && existing.label(LABEL_JOB_ID) == job_id.as_str(),
+            // A volume and the policy over it outlive the job that made them.
+            Write::Apply | Write::CreateOrKeep => same_origin,
+        }
+    }
+}
+
+impl KarmadaClient {
+    #[tracing::instrument(
+        name = "karmada.write",
+        skip_all,
+        fields(job.id = %job_id, objects = orders.len())
+    )]
+    pub(crate) async fn write_all(
+        &self,
+        job_id: &JobId,
+        orders: &[WriteOrder],
+    ) -> Result<Vec<String>, ControlError> {
+        let mut uids = Vec::with_capacity(orders.len());
+        for order in orders {
+            uids.push(self.write_one(job_id, &Order::read(order)).await?);
+        }
+        Ok(uids)
+    }
+
+    /// Every kind of write begins with a create, because that alone can never touch an object of
+    /// somebody else: server-side apply would take over whatever has the name.
+    async fn write_one(&self, job_id: &JobId, order: &Order<'_>) -> Result<String, ControlError> {
+        let object = &order.object;
+        let collection = self.collection(object).await?;
+        let params =
+            PostParams { field_manager: Some(self.field_manager.clone()), ..PostParams::default() };
+        let body = order.document.to_string().into_bytes();
+        let created = Requests::new(&collection).create(&params, body);
+        match self.caller.request::<Head>(created).await {
+            Ok(head) => {
+                self.forget_lookup(object);
+                return Ok(head.uid().to_owned());
+            }
+            Err(CallError::Answered(answer)) if answer.is_already_exists() => {}
+            Err(error) => return Err(self.failed("create", object, &error)),
+        }
+        let existing = self.caller.find::<Head>(&collection, &object.name).await;
+        let existing = existing.map_err(|error| self.failed("read", object, &error))?;
+        let Some(existing) = existing.filter(|existing| !existing.is_being_deleted()) else {
+            // Not a conflict, whoever owns it: the name is about to be free. Not an outage either,
+            // so the rest of the queue goes on.
+            let what = format!("a free name for {object} (its predecessor is being deleted)");
+            return Err(ControlError::Missing { what });
+        };
+        if !order.may_adopt(&existing, job_id) {
+            return Err(ControlError::NameConflict { object: object.clone() });
+        }
+        if order.write == Write::Apply {
+            self.apply(&collection, order, existing.uid()).await?;
+        }
+        Ok(existing.uid().to_owned())
+    }
+
+    /// Server-side apply over exactly this object: with its uid in the document the call fails if
+    /// it was replaced by another one, and never brings a deleted one back.
+    async fn apply(
+        &self,
+        collection: &str,
+        order: &Order<'_>,
+        uid: &str,
+    ) -> Result<(), ControlError> {
+        let mut document = order.document.clone();
+        if let Some(metadata) = document.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.insert("uid".to_owned(), Value::from(uid));
+        }
+        let params = PatchParams::apply(&self.field_manager).force();
+        let request =
+            Requests::new(collection).patch(&order.object.name, &params, &Patch::Apply(&document));
+        let applied: Result<Head, CallError> = self.caller.request(request).await;
+        applied.map(drop).map_err(|error| self.failed("apply", &order.object, &error))
+    }
+
+    /// What a failure means; a path that does not exist is not asked for again from memory.
+    pub(crate) fn failed(&self, what: &str, object: &ObjectRef, error: &CallError) -> ControlError {
+        if error.answer().is_some_and(crate::error::Answer::is_unknown_path) {
+            self.forget_plurals(&object.api_version);
+        }
+        error.control(what, object)
+    }
+}

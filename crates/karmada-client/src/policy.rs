@@ -1,0 +1,96 @@
+//! Letting go of volumes: a policy that keeps objects on the members is changed so that they are
+//! deleted there, too, and Karmada's own copies of that wish are waited for.
+
+use kube::api::{Patch, PatchParams};
+use kube::core::request::Request as Requests;
+use serde::Deserialize;
+use serde_json::json;
+use training::manifest::{LABEL_ORIGIN, ObjectRef};
+use training::ports::ControlError;
+
+use crate::KarmadaClient;
+use crate::apply::Head;
+use crate::error::CallError;
+use crate::works;
+
+#[derive(Deserialize)]
+struct Policy {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    preserve_resources_on_deletion: Option<bool>,
+}
+
+impl KarmadaClient {
+    #[tracing::instrument(name = "karmada.release", skip_all, fields(policy = %policy))]
+    pub(crate) async fn release_all(
+        &self,
+        policy: &ObjectRef,
+        objects: &[ObjectRef],
+    ) -> Result<bool, ControlError> {
+        let collection = self.collection(policy).await?;
+        let found = self.caller.find::<Policy>(&collection, &policy.name).await;
+        let found = found.map_err(|error| self.failed("read", policy, &error))?;
+        let Some(found) = found else { return Ok(true) };
+        if found.head.label(LABEL_ORIGIN) != self.origin {
+            return Err(ControlError::NameConflict { object: policy.clone() });
+        }
+        if found.spec.preserve_resources_on_deletion == Some(true) {
+            self.let_go(&collection, policy, found.head.uid()).await?;
+        }
+        for object in objects {
+            if !self.is_released(object).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn let_go(
+        &self,
+        collection: &str,
+        policy: &ObjectRef,
+        uid: &str,
+    ) -> Result<(), ControlError> {
+        // With the uid the call fails on another policy of the same name.
+        let change = json!({
+            "metadata": { "uid": uid },
+            "spec": { "preserveResourcesOnDeletion": false },
+        });
+        let params = PatchParams {
+            field_manager: Some(self.field_manager.clone()),
+            ..PatchParams::default()
+        };
+        let request =
+            Requests::new(collection).patch(&policy.name, &params, &Patch::Merge(&change));
+        let changed: Result<Head, CallError> = self.caller.request(request).await;
+        match changed {
+            Err(CallError::Answered(answer)) if answer.is_not_found() => Ok(()),
+            changed => changed.map(drop).map_err(|error| self.failed("change", policy, &error)),
+        }
+    }
+
+    /// Whether deleting the object would delete it on the members, as far as Karmada has decided
+    /// that. An object without a binding is on no member; one whose binding is being deleted has
+    /// been decided upon.
+    async fn is_released(&self, object: &ObjectRef) -> Result<bool, ControlError> {
+        let Some(binding) = self.binding_of(object).await? else { return Ok(true) };
+        if binding.is_being_deleted() {
+            return Ok(true);
+        }
+        if binding.preserves_resources() {
+            return Ok(false);
+        }
+        let Some(id) = binding.permanent_id() else { return Ok(false) };
+        let works = works::of_binding(&self.caller, id)
+            .await
+            .map_err(|error| error.control("list the works of", object))?;
+        Ok(!works.iter().any(|work| work.preserves_resources))
+    }
+}

@@ -1,0 +1,247 @@
+//! A collection of the control plane mirrored in memory: one watch feeds it, and while the watch
+//! is broken a list that all callers share. Only what a caller needs is kept of an object.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::Caller;
+use crate::error::chain;
+
+/// How long the server may keep a watch open. Short, because a connection that is dead without
+/// having been closed is noticed only after this time and 5 s.
+pub(crate) const WATCH_SECONDS: u32 = 55;
+
+/// A watch that gave no sign of life for so long is not trusted: it should have been renewed.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// An object that is mirrored, and what is kept of it.
+pub(crate) trait Mirrored:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
+{
+    type Key: Eq + Hash + Send + Sync + 'static;
+    type Kept: PartialEq + Send + Sync + 'static;
+    type Settings: Send + Sync + 'static;
+
+    /// Shortens the object; `None` if it cannot be of interest.
+    fn keep(self, settings: &Self::Settings) -> Option<(Self::Key, Self::Kept)>;
+}
+
+type Entries<T> = HashMap<<T as Mirrored>::Key, Arc<<T as Mirrored>::Kept>>;
+
+/// The mirror of all objects of one kind.
+pub(crate) struct Mirror<T: Mirrored> {
+    settings: T::Settings,
+    entries: RwLock<Entries<T>>,
+    health: Mutex<Health>,
+    /// When it was last listed for want of a watch, and how that ended. Held during the list, so
+    /// that callers which come meanwhile share its result.
+    relist: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
+    poll_interval: Duration,
+    hint: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Health {
+    /// Whether the watch has delivered everything once.
+    complete: bool,
+    /// When it failed, unless it was seen to work since.
+    broken_at: Option<Instant>,
+    last_sign: Option<Instant>,
+    /// Rises with everything the watch delivers.
+    events: u64,
+    relists: u64,
+}
+
+impl<T: Mirrored> Mirror<T> {
+    pub(crate) fn new(settings: T::Settings, poll_interval: Duration, hint: Arc<Notify>) -> Self {
+        Self {
+            settings,
+            entries: RwLock::default(),
+            health: Mutex::default(),
+            relist: tokio::sync::Mutex::new(None),
+            poll_interval,
+            hint,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &T::Key) -> Option<Arc<T::Kept>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<T::Kept>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
+    }
+
+    /// Whether the mirror is what the API server has, but for a delay. A failure counts only once
+    /// it lasted longer than the poll interval: until then a list would bring nothing newer.
+    pub(crate) fn healthy(&self) -> bool {
+        let health = self.health();
+        health.complete
+            && health.broken_at.is_none_or(|at| at.elapsed() <= self.poll_interval)
+            && health.last_sign.is_some_and(|at| at.elapsed() <= SILENCE)
+    }
+
+    /// How many lists were made for want of a watch.
+    pub(crate) fn relists(&self) -> u64 {
+        self.health().relists
+    }
+
+    /// Brings the mirror up to date unless the watch does; at most one list per poll interval.
+    pub(crate) async fn freshen(&self, caller: &Caller) -> Result<(), String> {
+        if self.healthy() {
+            return Ok(());
+        }
+        let mut last = self.relist.lock().await;
+        if let Some((at, outcome)) = &*last
+            && at.elapsed() < self.poll_interval
+        {
+            return outcome.clone();
+        }
+        let before = {
+            let mut health = self.health();
+            health.relists += 1;
+            health.events
+        };
+        let mut fresh = Entries::<T>::new();
+        let path = T::url_path(&(), None);
+        let outcome = caller.list(&path, None, |object: T| self.keep(object, &mut fresh)).await;
+        let outcome = outcome.map_err(|error| error.to_string());
+        // If the watch came back meanwhile, what it brought may be newer than the list.
+        if outcome.is_ok() && self.health().events == before {
+            self.replace(fresh);
+        }
+        *last = Some((Instant::now(), outcome.clone()));
+        outcome
+    }
+
+    /// The watch was accepted by the server, or delivered something.
+    pub(crate) fn sign_of_life(&self) {
+        let mut health = self.health();
+        health.last_sign = Some(Instant::now());
+        if health.broken_at.take().is_some() {
+            tracing::info!("The watch of {} works again", T::plural(&()));
+        }
+    }
+
+    fn broken(&self, error: &watcher::Error) {
+        let mut health = self.health();
+        if health.broken_at.is_none() {
+            health.broken_at = Some(Instant::now());
+            tracing::warn!(
+                "The watch of {} failed and is tried again: {}",
+                T::plural(&()),
+                words(error)
+            );
+        }
+    }
+
+    fn apply(&self, event: Event<T>, initial: &mut Entries<T>) {
+        match event {
+            Event::Init => initial.clear(),
+            Event::InitApply(object) => self.keep(object, initial),
+            Event::InitDone => {
+                self.replace(std::mem::take(initial));
+                self.count_event();
+                self.health().complete = true;
+                self.sign_of_life();
+            }
+            Event::Apply(object) => {
+                if let Some((key, kept)) = object.keep(&self.settings) {
+                    let kept = Arc::new(kept);
+                    let before = self.write().insert(key, Arc::clone(&kept));
+                    // Karmada touches its objects more often than anything we keep changes.
+                    if before.is_none_or(|before| before != kept) {
+                        self.hint.notify_one();
+                    }
+                }
+                self.count_event();
+                self.sign_of_life();
+            }
+            Event::Delete(object) => {
+                if let Some((key, _)) = object.keep(&self.settings)
+                    && self.write().remove(&key).is_some()
+                {
+                    self.hint.notify_one();
+                }
+                self.count_event();
+                self.sign_of_life();
+            }
+        }
+    }
+
+    fn keep(&self, object: T, into: &mut Entries<T>) {
+        if let Some((key, kept)) = object.keep(&self.settings) {
+            into.insert(key, Arc::new(kept));
+        }
+    }
+
+    fn replace(&self, mut fresh: Entries<T>) {
+        fresh.shrink_to_fit();
+        *self.write() = fresh;
+        self.hint.notify_one();
+    }
+
+    fn count_event(&self) {
+        self.health().events += 1;
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Entries<T>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Feeds the mirror until `stop`. Failures are retried for ever, with a growing pause.
+pub(crate) async fn follow<T: Mirrored>(
+    mirror: Arc<Mirror<T>>,
+    client: Client,
+    stop: CancellationToken,
+) {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let mut events = pin!(watcher(Api::<T>::all(client), config).default_backoff());
+    let mut initial = Entries::<T>::new();
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            Some(Ok(event)) => mirror.apply(event, &mut initial),
+            Some(Err(error)) => mirror.broken(&error),
+            None => return,
+        }
+    }
+}
+
+/// The error without what the server sent, which `Display` of a status repeats in full.
+fn words(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::WatchError(status) => format!("{} {}", status.code, status.message),
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => {
+            format!("{} {}", status.code, status.reason)
+        }
+        watcher::Error::InitialListFailed(kube::Error::Auth(_))
+        | watcher::Error::WatchStartFailed(kube::Error::Auth(_)) => {
+            "no credentials could be obtained".to_owned()
+        }
+        other => chain(other),
+    }
+}
