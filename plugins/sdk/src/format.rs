@@ -15,6 +15,12 @@ pub fn push_g10(out: &mut String, value: f64) {
         push_integer(out, value as i64);
         return;
     }
+    if let Some((whole, millionths)) = short_decimal(value) {
+        push_integer(out, whole);
+        let _ = write!(out, ".{millionths:06}");
+        out.truncate(out.trim_end_matches('0').len());
+        return;
+    }
     let start = out.len();
     // Rust rounds the exact decimal expansion half to even, as C does.
     if write!(out, "{value:.9e}").is_err() || !value.is_finite() {
@@ -40,6 +46,21 @@ pub fn push_g10(out: &mut String, value: f64) {
         let sign = if exponent < 0 { '-' } else { '+' };
         let _ = write!(out, "{first}{point}{rest}e{sign}{:02}", exponent.abs());
     }
+}
+
+/// The whole and the fractional part, in millionths, of a number that is the nearest to a decimal
+/// of at most ten digits, six of them after the point: 0.3, 0.05, 1.5. Nearly every fraction that
+/// people write is one. Division rounds correctly, so equality proves that the decimal is right.
+fn short_decimal(value: f64) -> Option<(i64, i64)> {
+    if !(1e-4..1e4).contains(&value) {
+        return None;
+    }
+    let millionths = (value * 1e6).round();
+    #[expect(clippy::float_cmp, reason = "only the very number will do")]
+    let is_exact = millionths / 1e6 == value;
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and at most 1e10")]
+    let millionths = millionths as i64;
+    is_exact.then_some((millionths / 1_000_000, millionths % 1_000_000))
 }
 
 /// Appends a whole number.

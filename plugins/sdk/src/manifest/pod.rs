@@ -165,27 +165,42 @@ pub struct VolumeMount<'a> {
 }
 
 /// A volume of a pod.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Volume<'a> {
     /// Name within the pod.
     pub name: &'a str,
     /// What is behind it.
-    #[serde(flatten)]
     pub source: VolumeSource<'a>,
 }
 
 /// What is behind a volume.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug)]
 pub enum VolumeSource<'a> {
-    /// A claim in the same namespace.
-    PersistentVolumeClaim {
-        /// Name of the claim.
-        #[serde(rename = "claimName")]
-        claim_name: &'a str,
-    },
+    /// A claim in the same namespace, by name.
+    PersistentVolumeClaim(&'a str),
     /// Space that goes with the pod.
     EmptyDir(EmptyDir<'a>),
+}
+
+/// By hand, because serde's `flatten` copies everything into a buffer first.
+impl Serialize for Volume<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Claim<'a> {
+            claim_name: &'a str,
+        }
+
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("name", self.name)?;
+        match &self.source {
+            VolumeSource::PersistentVolumeClaim(claim_name) => {
+                map.serialize_entry("persistentVolumeClaim", &Claim { claim_name })?;
+            }
+            VolumeSource::EmptyDir(empty) => map.serialize_entry("emptyDir", empty)?,
+        }
+        map.end()
+    }
 }
 
 /// Space that goes with the pod.

@@ -88,8 +88,8 @@ fn volumes<'j>(
     storage: &'j Storage<'_>,
 ) -> ([Volume<'j>; 2], [VolumeMount<'j>; 2], usize) {
     let source = match storage {
-        Storage::ExistingClaim(claim) => VolumeSource::PersistentVolumeClaim { claim_name: claim },
-        Storage::NewClaim(claim) => VolumeSource::PersistentVolumeClaim { claim_name: claim },
+        Storage::ExistingClaim(claim) => VolumeSource::PersistentVolumeClaim(claim),
+        Storage::NewClaim(claim) => VolumeSource::PersistentVolumeClaim(claim),
         Storage::Ephemeral => VolumeSource::EmptyDir(EmptyDir::default()),
     };
     let shared_memory = given(job.settings.shared_memory_size.as_deref());
