@@ -76,6 +76,8 @@ pub(crate) struct Api {
     pub(crate) missing_groups: BTreeSet<String>,
     /// The webhook of Karmada does not answer.
     pub(crate) webhook_down: bool,
+    /// Events in the order they appeared, so that the oldest can give way.
+    pub(crate) kept_events: VecDeque<Key>,
     objects: BTreeMap<Key, Arc<Value>>,
     owned: HashMap<String, BTreeSet<Key>>,
     revision: u64,
@@ -97,6 +99,7 @@ impl Api {
             ids: Ids::new(seed),
             missing_groups: BTreeSet::new(),
             webhook_down: false,
+            kept_events: VecDeque::new(),
             objects: BTreeMap::new(),
             owned: HashMap::new(),
             revision,
@@ -167,10 +170,6 @@ impl Api {
             .filter(|key| key.res == res)
             .filter_map(|key| self.objects.get(key).cloned())
             .collect()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.objects.len()
     }
 
     /// The events after `revision`, oldest first; `None` if some of them are forgotten.

@@ -15,7 +15,7 @@ use crate::{
     kinds::{self, nodes::Nodes, runs::Runs},
     objects::{
         Api, Key,
-        resources::{self, CLUSTER, INSTALLED_GROUPS, NAMESPACE},
+        resources::{self, INSTALLED_GROUPS, NAMESPACE},
     },
 };
 
@@ -297,11 +297,6 @@ impl World {
                 member.api.touch(key);
             }
         }
-    }
-
-    /// Wakes the controllers of a `Cluster`.
-    pub(crate) fn touch_cluster(&mut self, cluster: &str) {
-        self.control.touch(Key::new(&CLUSTER, "", cluster));
     }
 }
 

@@ -46,14 +46,6 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The one name this selector can match, if it names one.
-    pub(crate) fn single_name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(field, equal, _)| *equal && field == "metadata.name")
-            .map(|(_, _, value)| value.as_str())
-    }
-
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.labels.iter().all(|requirement| requirement.matches(labels))

@@ -73,6 +73,9 @@ fn run(api: &mut Api, call: &Call, target: &Target) -> ApiResult<Answer> {
             .cloned()
             .map(|object| Answer::Object(200, object))
             .ok_or_else(|| ApiError::not_found(key.res, &key.name)),
+        (&Method::POST, true) if call.header("content-type").contains("protobuf") => {
+            Err(ApiError::unsupported_media("application/json"))
+        }
         (&Method::POST, true) => {
             let body = call.json()?;
             api.create(key.res, &key.namespace, body, &write)
