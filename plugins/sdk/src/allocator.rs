@@ -4,6 +4,7 @@
 //! worth a lot: each first touch of a page costs the host, and so does each `memory.grow`. The
 //! standard allocator splits and merges blocks, which doubled the price of a call.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
+#![expect(clippy::cast_ptr_alignment, reason = "every block is aligned to 16 bytes")]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::wasm32;
@@ -11,7 +12,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 
 /// Smallest block. Also the alignment of every block: enough for `u128` and for SIMD values.
-const MIN_SHIFT: u32 = 4;
+const MIN_SHIFT: usize = 4;
 /// One list for each power of two from 16 bytes to 2 GiB, the most a layout can ask for.
 const CLASSES: usize = 28;
 const WASM_PAGE: usize = 65_536;
@@ -42,7 +43,7 @@ unsafe extern "C" {
 
 fn class_of(layout: Layout) -> usize {
     let size = layout.size().max(1 << MIN_SHIFT);
-    (usize::BITS - (size - 1).leading_zeros()).saturating_sub(MIN_SHIFT) as usize
+    ((usize::BITS - (size - 1).leading_zeros()) as usize).saturating_sub(MIN_SHIFT)
 }
 
 impl State {
@@ -90,7 +91,7 @@ unsafe impl GlobalAlloc for Arena {
             *head = unsafe { ptr::with_exposed_provenance::<usize>(block).read() };
             return ptr::with_exposed_provenance_mut(block);
         }
-        let size = 1_usize << (class as u32 + MIN_SHIFT);
+        let size = 1_usize << (class + MIN_SHIFT);
         ptr::with_exposed_provenance_mut(state.bump(size, layout.align()))
     }
 
@@ -115,8 +116,8 @@ unsafe impl GlobalAlloc for Arena {
             // SAFETY: see `Sync`; the reference ends with this scope, before `alloc` takes its own.
             let state = unsafe { &mut *self.0.get() };
             let start = block.expose_provenance();
-            let old_block = 1_usize << (old_class as u32 + MIN_SHIFT);
-            let new_block = 1_usize << (new_class as u32 + MIN_SHIFT);
+            let old_block = 1_usize << (old_class + MIN_SHIFT);
+            let new_block = 1_usize << (new_class + MIN_SHIFT);
             // The youngest block grows where it is: no copy, no second set of pages.
             if start + old_block == state.next
                 && new_class > old_class
