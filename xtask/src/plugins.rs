@@ -109,8 +109,10 @@ fn rust_flags(root: &Path) -> Vec<String> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    if let Some(cargo_home) = cargo_home {
-        flags.push(format!("--remap-path-prefix={}=cargo", cargo_home.display()));
+    // Below it stands one folder for each registry, named after its host.
+    let registries = cargo_home.map(|home| home.join("registry/src")).map(fs::read_dir);
+    for registry in registries.into_iter().flatten().flatten().flatten() {
+        flags.push(format!("--remap-path-prefix={}=registry", registry.path().display()));
     }
     flags
 }
