@@ -46,7 +46,7 @@ pub(crate) async fn client_of(
 
 impl Harness {
     pub(crate) async fn start() -> Self {
-        Self::start_polling(Duration::from_secs(60)).await
+        Self::start_polling(Duration::from_mins(1)).await
     }
 
     pub(crate) async fn start_polling(poll_interval: Duration) -> Self {

@@ -1,6 +1,7 @@
 //! The client against the sandbox, over HTTP. Time stands still in the sandbox unless a test
 //! steps it; what a test waits for is a state, never a moment.
 
+#[cfg(test)]
 mod harness;
 mod observing;
 mod removing;

@@ -70,7 +70,7 @@ async fn callers_share_one_list_while_there_is_no_watch() {
     let uid = harness.submit("a").await;
     let (tasks, stop) = Default::default();
     let kubeconfig = harness.sandbox.kubeconfig();
-    let interval = Duration::from_secs(60);
+    let interval = Duration::from_mins(1);
     let fresh = client_of(&kubeconfig, interval, &tasks, &stop).await;
     // Its watch task has not run yet.
     let wanted = [workload("a", Some(&uid))];
@@ -148,7 +148,7 @@ async fn clusters_are_known_and_an_outage_rings() {
 
     let hint = harness.client.hint();
     harness.sandbox.faults().member_down("member2");
-    harness.sandbox.step(Duration::from_secs(120)).await;
+    harness.sandbox.step(Duration::from_mins(2)).await;
     tokio::time::timeout(Duration::from_secs(5), hint.notified()).await.unwrap();
     until("the outage is seen", async || {
         let clusters = harness.client.clusters().await.unwrap();

@@ -7,7 +7,7 @@ use training::ports::{ControlPlane, Write};
 
 use crate::harness::{Harness, id, order, policy, policy_ref, ray_job, volume};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn removal_ends_when_the_member_has_nothing_left() {

@@ -193,7 +193,7 @@ async fn client_starts_and_answers_without_a_control_plane() {
         "users": [{"name": "k", "user": {"token": "sEcReT"}}],
     });
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let client = client_of(&kubeconfig.to_string(), Duration::from_secs(60), &tasks, &stop).await;
+    let client = client_of(&kubeconfig.to_string(), Duration::from_mins(1), &tasks, &stop).await;
     assert!(!client.watch_healthy() && client.known_clusters().is_empty());
     let write = [order(ray_job("a").0, Write::Create)];
     for error in [
