@@ -207,8 +207,8 @@ impl Faults {
     /// Forgets the watch history of all API servers and ends every watch: whoever resumes from a
     /// revision it remembers gets 410.
     pub fn expire_watches(&self) {
-        self.with_world(World::compact);
         self.drop_watches();
+        self.with_world(World::compact);
     }
 
     /// The member stops answering: the proxy fails, Karmada cannot reach it, its `Cluster` turns

@@ -65,7 +65,11 @@ pub(crate) fn lines(
             "container \"{name}\" in pod \"{pod_name}\" is waiting to start: {why}"
         )));
     };
-    let finished = text(state, "/terminated/finishedAt").parse::<Timestamp>().ok();
+    // Written in whole seconds, rounded down; the last line must follow all that were seen.
+    let finished = text(state, "/terminated/finishedAt")
+        .parse::<Timestamp>()
+        .ok()
+        .map(|at| clock::after(at, Duration::from_micros(999_990)));
     let end = finished.unwrap_or(now);
     let mut lines = Vec::new();
     for (at, line) in preamble(pod).into_iter().enumerate() {

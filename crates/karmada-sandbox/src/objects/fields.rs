@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::resources::Resource;
 use crate::clock;
 
-/// A set of leaves: nested `f:` keys, an empty object is a leaf.
+/// A set of leaves: nested `f:` keys, an empty object is a leaf. The key `.` is a map as such,
+/// which is how an empty map is owned.
 pub(crate) type Fields = Map<String, Value>;
 
 /// Metadata the server owns; no manager ever does.
@@ -57,6 +58,7 @@ pub(crate) fn owned_by_writer(object: &Value, res: &Resource, status: bool) -> F
 
 fn leaves(value: &Value) -> Value {
     match value {
+        Value::Object(map) if map.is_empty() => json!({ ".": {} }),
         Value::Object(map) => Value::Object(
             map.iter().map(|(key, value)| (format!("f:{key}"), leaves(value))).collect(),
         ),
@@ -110,6 +112,9 @@ fn existing(fields: &Fields, object: &Value) -> Fields {
     fields
         .iter()
         .filter_map(|(key, value)| {
+            if key == "." {
+                return object.is_object().then(|| (key.clone(), value.clone()));
+            }
             let child = object.get(key.strip_prefix("f:")?)?;
             if is_leaf(value) {
                 return Some((key.clone(), value.clone()));
@@ -312,13 +317,7 @@ fn overlay(into: &mut Value, from: &Value, fields: &Fields) {
                 overlay(child, source, inner);
             }
             _ => {
-                let map = crate::json::object(into, &[]);
-                // An empty map is owned without emptying what others put there.
-                let keep = source.as_object().is_some_and(Map::is_empty)
-                    && map.get(name).is_some_and(Value::is_object);
-                if !keep {
-                    map.insert(name.to_owned(), source.clone());
-                }
+                crate::json::object(into, &[]).insert(name.to_owned(), source.clone());
             }
         }
     }
@@ -333,17 +332,13 @@ fn erase(object: &mut Value, fields: &Fields) {
             Some(inner) if !inner.is_empty() => {
                 if let Some(child) = map.get_mut(name) {
                     erase(child, inner);
-                    if child.as_object().is_some_and(Map::is_empty) {
+                    if child.as_object().is_some_and(Map::is_empty) && !inner.contains_key(".") {
                         map.shift_remove(name);
                     }
                 }
             }
             _ => {
-                let holds_others =
-                    map.get(name).and_then(Value::as_object).is_some_and(|map| !map.is_empty());
-                if !holds_others {
-                    map.shift_remove(name);
-                }
+                map.shift_remove(name);
             }
         }
     }

@@ -131,6 +131,10 @@ impl Watch {
             if self.ended {
                 return None;
             }
+            // Before the log: a watch that is to end must not report the compaction after it.
+            if self.hang_up.try_recv().is_ok() {
+                return None;
+            }
             self.signal.mark_unchanged();
             self.read();
             if !self.ready.is_empty() || self.ended {
