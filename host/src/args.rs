@@ -1,92 +1,121 @@
-//! The command line of the host.
+//! What can be typed after `trainyard-host`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
-/// Runs training jobs from forms, through sandboxed plugins, on clusters that Karmada manages.
+use crate::config::Flags;
+
+/// Accepts training jobs, converts them with sandboxed plugins and runs them through Karmada.
+///
+/// Every setting can also come from the environment (`TRAINYARD__SECTION__KEY`) or from a TOML
+/// file; `config dump` shows all of them. A flag wins over the environment, that over the file.
 #[derive(Debug, Parser)]
-#[command(name = "trainyard-host", version, about)]
+#[command(name = "trainyard-host", version)]
 pub struct Args {
-    /// What to do; `serve` if nothing is said.
+    #[command(flatten)]
+    flags: FlagArgs,
+    /// What to do; `serve` if absent.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Settings that win over environment and file.
-    #[command(flatten)]
-    pub overrides: Overrides,
 }
 
-/// The verbs.
-#[derive(Debug, Subcommand)]
+/// What to do.
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Command {
-    /// Serve the API and run jobs.
+    /// Serve the API and run the loops.
     Serve,
-    /// Bring the database up to date and end.
+    /// Bring the database's schema up to date and stop.
     Migrate,
-    /// Print the OpenAPI document of the API.
+    /// Print the OpenAPI document.
     Openapi,
-    /// Look at the settings.
+    /// Look at the configuration.
     Config {
-        /// What about them.
+        /// What to do with it.
         #[command(subcommand)]
         action: ConfigAction,
     },
 }
 
-/// What can be done with settings.
+/// What to do with the configuration.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigAction {
-    /// Say whether they can be used.
+    /// Say whether it can work.
     Check,
-    /// Print them as TOML, secrets hidden.
+    /// Print it as TOML, without passwords.
     Dump,
 }
 
-/// How to write the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
+#[derive(Debug, ClapArgs)]
+struct FlagArgs {
+    /// TOML file with settings.
+    #[arg(long, global = true, value_name = "FILE", env = "TRAINYARD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address and port of the API [default: 127.0.0.1:8080].
+    #[arg(long, global = true, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Port of the API; the address stays [env: PORT].
+    #[arg(long, global = true, conflicts_with = "listen")]
+    port: Option<u16>,
+    /// `sqlite://path` or `postgres://…` [env: DATABASE_URL] [default: sqlite://trainyard.db].
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Kubeconfig of the Karmada API server [env: KARMADA_KUBECONFIG].
+    #[arg(long, global = true, value_name = "FILE")]
+    karmada_kubeconfig: Option<PathBuf>,
+    /// Context in that kubeconfig.
+    #[arg(long, global = true, value_name = "NAME")]
+    karmada_context: Option<String>,
+    /// Directory with plugins [default: plugins].
+    #[arg(long, global = true, value_name = "DIR")]
+    plugins_dir: Option<PathBuf>,
+    /// Directory for compiled plugins.
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Accepted from older deployments; nothing reads it.
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    mgmt_kubeconfig: Option<PathBuf>,
 }
 
-/// Flags. Each wins over its environment variable, and that over the file.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub struct Overrides {
-    /// Settings file (TOML).
-    #[arg(long, global = true, env = "TRAINYARD_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Address to listen on, such as 127.0.0.1:8080.
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    pub listen: Option<std::net::SocketAddr>,
-    /// Port to listen on, on every interface.
-    #[arg(long, global = true, env = "PORT", conflicts_with = "listen")]
-    pub port: Option<u16>,
-    /// `sqlite://FILE` or `postgres://…`.
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<String>,
-    /// Kubeconfig of the Karmada API server.
-    #[arg(long, global = true, env = "KARMADA_KUBECONFIG", value_name = "FILE")]
-    pub karmada_kubeconfig: Option<PathBuf>,
-    /// Context in that kubeconfig; its current one if not given.
-    #[arg(long, global = true, env = "KARMADA_CONTEXT", value_name = "NAME")]
-    pub karmada_context: Option<String>,
-    /// Accepted for old installations and not used.
-    #[arg(long, global = true, env = "MGMT_KUBECONFIG", value_name = "FILE", hide = true)]
-    pub mgmt_kubeconfig: Option<PathBuf>,
-    /// Directory of plugin files.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub plugins_dir: Option<PathBuf>,
-    /// Directory of compiled plugins; made if it is missing, private to the host.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub cache_dir: Option<PathBuf>,
-    /// Longest time between two looks at the clusters, such as `1s` or `500ms`.
-    #[arg(long, global = true, env = "JOB_MONITOR_INTERVAL", value_name = "DURATION")]
-    pub job_monitor_interval: Option<String>,
-    /// How to write the log.
-    #[arg(long, global = true, env = "TRAINYARD_LOG_FORMAT", value_enum)]
-    pub log_format: Option<LogFormat>,
+impl Args {
+    /// The flags, for [`crate::config::load`].
+    pub fn flags(&self) -> Flags {
+        let flags = &self.flags;
+        Flags {
+            config: flags.config.clone(),
+            listen: flags.listen,
+            port: flags.port,
+            database_url: flags.database_url.clone(),
+            karmada_kubeconfig: flags.karmada_kubeconfig.clone(),
+            karmada_context: flags.karmada_context.clone(),
+            plugins_dir: flags.plugins_dir.clone(),
+            cache_dir: flags.cache_dir.clone(),
+            mgmt_kubeconfig: flags.mgmt_kubeconfig.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command_and_the_command_may_be_left_out() {
+        for line in [
+            &["trainyard-host", "--port", "9"] as &[&str],
+            &["trainyard-host", "serve", "--port", "9"],
+            &["trainyard-host", "--port", "9", "serve"],
+        ] {
+            assert_eq!(Args::try_parse_from(line).unwrap().flags().port, Some(9), "{line:?}");
+        }
+        assert!(Args::try_parse_from(["trainyard-host", "--prot", "9"]).is_err());
+    }
 }

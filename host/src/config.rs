@@ -1,51 +1,97 @@
-//! The settings: flag over environment over file over default. A key that nobody knows is an
-//! error, so that a typo cannot pass silently.
+//! The settings of one host: flag over environment over file over default. Unknown keys are
+//! errors, because a typo that is ignored is found in production.
 
-mod load;
+mod secret;
 mod sections;
+mod source;
+#[cfg(test)]
+mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, load};
-pub use sections::{Admission, Database, Http, Karmada, Log, Plugins, Reconcile, Secret};
+pub use secret::SecretText;
+pub use sections::{
+    Admission, Database, Http, Karmada, Log, LogFormat, Plugins, PodSecurity, Reconcile,
+};
+pub use source::{ConfigError, Environment, Loaded, load};
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How the API is served.
-    pub http: Http,
+    /// Where the API listens.
+    pub listen: SocketAddr,
     /// Where jobs are kept.
     pub database: Database,
     /// Where jobs run.
     pub karmada: Karmada,
-    /// What converts them.
+    /// Where converters come from.
     pub plugins: Plugins,
-    /// What manifests may hold.
+    /// How the API behaves.
+    pub http: Http,
+    /// What plugins may emit.
     pub admission: Admission,
-    /// How the clusters are followed.
+    /// How the loops behave.
     pub reconcile: Reconcile,
-    /// How the log is written.
+    /// What is logged, and how.
     pub log: Log,
 }
 
-impl Config {
-    /// Checks what types cannot say.
-    ///
-    /// # Errors
-    /// The first setting that cannot be used, by name.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.http.validate()?;
-        self.database.validate()?;
-        self.karmada.validate()?;
-        self.plugins.validate()?;
-        self.reconcile.validate()
+impl Default for Config {
+    /// The configuration of a developer's machine: nothing but this process can reach it.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            database: Database::default(),
+            karmada: Karmada::default(),
+            plugins: Plugins::default(),
+            http: Http::default(),
+            admission: Admission::default(),
+            reconcile: Reconcile::default(),
+            log: Log::default(),
+        }
     }
 }
 
-/// Where a path of the settings is looked for when it is not absolute: the working directory.
-fn default_path(name: &str) -> PathBuf {
-    PathBuf::from(name)
+impl Config {
+    /// Every value that cannot work, as `key: sentence`.
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        self.database.check(&mut wrong);
+        self.karmada.check(&mut wrong);
+        self.http.check(&mut wrong);
+        self.reconcile.check(&mut wrong);
+        wrong
+    }
+
+    /// As TOML, with secrets hidden. Reading it back gives the same configuration but for those.
+    pub fn dump(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written: {error}\n"))
+    }
+}
+
+/// What the command line says; each wins over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// The file to read.
+    pub config: Option<PathBuf>,
+    /// [`Config::listen`].
+    pub listen: Option<SocketAddr>,
+    /// The port of [`Config::listen`].
+    pub port: Option<u16>,
+    /// [`Database::url`].
+    pub database_url: Option<String>,
+    /// [`Karmada::kubeconfig`].
+    pub karmada_kubeconfig: Option<PathBuf>,
+    /// [`Karmada::context`].
+    pub karmada_context: Option<String>,
+    /// [`Plugins::dir`].
+    pub plugins_dir: Option<PathBuf>,
+    /// [`Plugins::cache_dir`].
+    pub cache_dir: Option<PathBuf>,
+    /// Accepted from older deployments; nothing reads it.
+    pub mgmt_kubeconfig: Option<PathBuf>,
 }

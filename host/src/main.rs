@@ -1,2 +1,62 @@
-//! Placeholder.
-fn main() {}
+//! `trainyard-host`, the program: arguments, configuration, and one call into the library.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use host::args::{Args, Command, ConfigAction};
+use host::config::{self, Config};
+use host::{Signals, telemetry};
+
+fn main() -> ExitCode {
+    match act(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(args: &Args) -> anyhow::Result<()> {
+    let command = args.command.unwrap_or(Command::Serve);
+    if matches!(command, Command::Openapi) {
+        println!("{}", host::openapi()?);
+        return Ok(());
+    }
+    let environment = std::env::vars_os();
+    let environment = environment
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = config::load(&args.flags(), &environment.collect())?;
+    if let Command::Config { action } = command {
+        if matches!(action, ConfigAction::Dump) {
+            print!("{}", loaded.config.dump());
+        }
+        loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        return Ok(());
+    }
+    telemetry::init(&loaded.config.log)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Migrate => host::migrate(&loaded.config).await,
+            _ => serve(loaded.config).await,
+        }
+    })
+}
+
+/// Serves until the first signal; the second one ends the process at once.
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("signals cannot be listened for")?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let insist = async {
+        signals.next().await;
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        result = host::run(config, async { drop(stopped.await) }) => result,
+        () = insist => anyhow::bail!("stopped at once by a second signal"),
+    }
+}

@@ -1,21 +1,21 @@
-//! The log: standard error, for people or as JSON lines. Called once, by `main`.
+//! Logs on standard error; standard output belongs to commands.
+
+use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::LogFormat;
+use crate::config::{Log, LogFormat};
 
-/// What is logged unless `RUST_LOG` says otherwise. Compilers and clients are quiet.
-const DEFAULT_FILTER: &str = "info,wasmtime=warn,kube=warn,hyper=warn,sqlx=warn";
-
-/// Starts the log of the process.
-pub fn init(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start, as in tests, keeps the first one's settings.
-    let _ = match format {
-        LogFormat::Pretty => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+/// Sends log lines to standard error from now on. Call it once per process.
+///
+/// # Errors
+/// The filter cannot be read, or somebody called before.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(&log.filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match log.format {
+        LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
     };
+    installed.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
 }

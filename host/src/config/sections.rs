@@ -1,248 +1,208 @@
-//! One struct per section, each with its defaults and its checks.
+//! One struct per section, each with its defaults and, where a value can be wrong, a check.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, default_path};
-use crate::args::LogFormat;
+use super::SecretText;
 
-/// A text that is never printed.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one who needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// A URL without user and password; anything else is hidden whole.
-    fn redacted(&self) -> String {
-        match self.0.split_once("://") {
-            Some((scheme, rest)) => {
-                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-                // Parameters may carry a password as well.
-                let place = place.split('?').next().unwrap_or_default();
-                format!("{scheme}://{place}")
-            }
-            None => "[hidden]".to_owned(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.redacted())
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.redacted())
-    }
-}
-
-fn at_least_one(name: &str, value: u64) -> Result<(), ConfigError> {
-    if value == 0 {
-        return Err(ConfigError::unusable(name, "must be at least 1"));
-    }
-    Ok(())
-}
-
-/// How the API is served.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Http {
-    /// Address to listen on.
-    pub listen: SocketAddr,
-    /// Largest request body in bytes. A form is a few KiB.
-    pub max_body_bytes: usize,
-    /// Most connections at once; further ones wait to be accepted.
-    pub max_connections: usize,
-    /// Most requests at once; further ones are answered 503.
-    pub max_in_flight: usize,
-    /// Longest time for a request in seconds.
-    pub request_timeout_seconds: u64,
-    /// Longest time in seconds for the head of a request to arrive.
-    pub header_timeout_seconds: u64,
-    /// Longest time in seconds for a clean end after SIGTERM. Below the 30 s that Kubernetes
-    /// gives.
-    pub drain_seconds: u64,
-    /// Origins that web pages may call from; none by default.
-    pub cors_origins: Vec<String>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            max_body_bytes: 1 << 20,
-            max_connections: 1024,
-            max_in_flight: 512,
-            request_timeout_seconds: 30,
-            header_timeout_seconds: 10,
-            drain_seconds: 25,
-            cors_origins: Vec::new(),
-        }
-    }
-}
-
-impl Http {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        at_least_one("http.max_body_bytes", self.max_body_bytes as u64)?;
-        at_least_one("http.max_connections", self.max_connections as u64)?;
-        at_least_one("http.max_in_flight", self.max_in_flight as u64)?;
-        at_least_one("http.request_timeout_seconds", self.request_timeout_seconds)?;
-        at_least_one("http.header_timeout_seconds", self.header_timeout_seconds)?;
-        at_least_one("http.drain_seconds", self.drain_seconds)?;
-        for origin in &self.cors_origins {
-            if http::HeaderValue::from_str(origin).is_err() || !origin.starts_with("http") {
-                return Err(ConfigError::unusable("http.cors_origins", "holds no origin"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Where jobs are kept.
+/// `[database]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// `sqlite://FILE` or `postgres://…`.
-    pub url: Secret,
-    /// Most connections to PostgreSQL.
-    pub max_connections: u32,
+    /// `sqlite://path` or `postgres://…`.
+    pub url: SecretText,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: Secret::new("sqlite://trainyard.db"), max_connections: 20 }
+        Self { url: SecretText::new("sqlite://trainyard.db") }
     }
 }
 
 impl Database {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let known = ["sqlite:", "postgres://", "postgresql://"];
-        if !known.iter().any(|scheme| self.url.expose().starts_with(scheme)) {
-            return Err(ConfigError::unusable(
-                "database.url",
-                "must start with `sqlite://` or `postgres://`",
-            ));
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        if self.url.expose().is_empty() {
+            wrong.push("database.url: it must not be empty".to_owned());
         }
-        at_least_one("database.max_connections", u64::from(self.max_connections))
     }
 }
 
-/// Where jobs run.
+/// `[karmada]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Karmada {
-    /// Kubeconfig of the Karmada API server.
-    pub kubeconfig: PathBuf,
+    /// Kubeconfig of the Karmada API server. A host that serves needs it; no other place is
+    /// searched, because jobs must not reach a cluster by accident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
     /// Context in it; its current one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// Longest time for one call in seconds.
+    /// Longest call in seconds.
     pub call_timeout_seconds: u64,
+    /// Names of the resources that count as GPUs.
+    pub gpu_resources: Vec<String>,
 }
 
 impl Default for Karmada {
     fn default() -> Self {
         Self {
-            kubeconfig: default_path("karmada.kubeconfig"),
+            kubeconfig: None,
             context: None,
             call_timeout_seconds: 10,
+            gpu_resources: vec!["nvidia.com/gpu".to_owned()],
         }
     }
 }
 
 impl Karmada {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        at_least_one("karmada.call_timeout_seconds", self.call_timeout_seconds)
-    }
-}
-
-/// What converts jobs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Plugins {
-    /// Directory of `.wasm` files.
-    pub dir: PathBuf,
-    /// Directory of compiled plugins.
-    pub cache_dir: PathBuf,
-    /// Most calls at once.
-    pub max_concurrent: u32,
-    /// Longest time for one call in milliseconds.
-    pub deadline_ms: u64,
-    /// Most memory of one call in MiB.
-    pub memory_mib: u64,
-    /// Settings of each plugin, by its name: default images, entrypoint, names of Secrets.
-    pub settings: BTreeMap<String, Value>,
-}
-
-impl Default for Plugins {
-    fn default() -> Self {
-        Self {
-            dir: default_path("plugins"),
-            cache_dir: default_path("plugin-cache"),
-            max_concurrent: 32,
-            deadline_ms: 1500,
-            memory_mib: 64,
-            settings: BTreeMap::new(),
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        // A step of a loop makes several calls, and its lease is a minute.
+        if !(1..=15).contains(&self.call_timeout_seconds) {
+            wrong.push("karmada.call_timeout_seconds: it must be 1 to 15".to_owned());
         }
     }
 }
 
-impl Plugins {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        at_least_one("plugins.max_concurrent", u64::from(self.max_concurrent))?;
-        at_least_one("plugins.deadline_ms", self.deadline_ms)?;
-        at_least_one("plugins.memory_mib", self.memory_mib)
+/// `[plugins]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugins {
+    /// Directory with `.wasm` files; watched while the host runs.
+    pub dir: PathBuf,
+    /// Directory for compiled plugins. Without it plugins are compiled at each start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// Settings that the operator gives to plugins: `[plugins.settings.<plugin>]`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("plugins"), cache_dir: None, settings: serde_json::Map::new() }
     }
 }
 
-/// What manifests may hold.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// `[http]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Origins whose browser pages may use the API, such as `https://ui.example`. None by default.
+    pub cors_origins: Vec<String>,
+    /// Connections at once; more wait.
+    pub max_connections: usize,
+    /// Requests at once; more are answered with 503.
+    pub max_requests: usize,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// Longest request in seconds.
+    pub request_timeout_seconds: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            cors_origins: Vec::new(),
+            // A connection costs about 20 KiB, a request under way up to three times its body.
+            max_connections: 1024,
+            max_requests: 256,
+            max_body_bytes: 1 << 20,
+            request_timeout_seconds: 30,
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        for (key, value) in [
+            ("max_connections", self.max_connections),
+            ("max_requests", self.max_requests),
+            ("max_body_bytes", self.max_body_bytes),
+        ] {
+            if value == 0 {
+                wrong.push(format!("http.{key}: it must be at least 1"));
+            }
+        }
+        if !(1..=300).contains(&self.request_timeout_seconds) {
+            wrong.push("http.request_timeout_seconds: it must be 1 to 300".to_owned());
+        }
+        for origin in &self.cors_origins {
+            let plain = origin.split_once("://").is_some_and(|(scheme, host)| {
+                matches!(scheme, "http" | "https")
+                    && !host.is_empty()
+                    && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+            });
+            if !plain {
+                wrong.push(format!(
+                    "http.cors_origins: `{origin}` is not an origin like `https://ui.example`"
+                ));
+            }
+        }
+    }
+}
+
+/// `[admission]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
-    /// Prefixes that images must have; empty for any.
+    /// Registries and repositories that images may come from, as prefixes; empty for any.
     pub allowed_images: Vec<String>,
-    /// `apiVersion/Kind` of what may be created; absent for the host's own list.
-    pub allowed_kinds: Option<Vec<String>>,
+    /// `apiVersion/Kind` of everything that may be created.
+    pub allowed_kinds: Vec<String>,
     /// Rules for pods.
     pub pod_security: PodSecurity,
 }
 
 /// Rules for pods.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PodSecurity {
-    /// Pod Security Standard *restricted*; missing fields are filled in.
-    #[default]
+    /// Pod Security Standard *restricted*.
     Restricted,
     /// Only what reaches for the node is refused.
     Baseline,
 }
 
-/// How the clusters are followed.
+impl Default for Admission {
+    fn default() -> Self {
+        let policy = training::admit::Policy::default();
+        Self {
+            allowed_images: policy.allowed_images,
+            allowed_kinds: policy.allowed_kinds,
+            pod_security: PodSecurity::Restricted,
+        }
+    }
+}
+
+impl Admission {
+    /// For the use-cases.
+    pub(crate) fn policy(&self) -> training::admit::Policy {
+        training::admit::Policy {
+            allowed_images: self.allowed_images.clone(),
+            allowed_kinds: self.allowed_kinds.clone(),
+            pod_security: match self.pod_security {
+                PodSecurity::Restricted => training::admit::PodSecurity::Restricted,
+                PodSecurity::Baseline => training::admit::PodSecurity::Baseline,
+            },
+            ..training::admit::Policy::default()
+        }
+    }
+}
+
+/// `[reconcile]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconcile {
-    /// Longest time between two looks at the clusters in milliseconds.
-    pub interval_ms: u64,
-    /// How many jobs are applied or removed at the same time.
+    /// Whether this process runs the loops at all; another one on the same database must, then.
+    pub enabled: bool,
+    /// Longest time between two rounds without a hint, in seconds.
+    pub interval_seconds: u64,
+    /// Steps at the same time.
     pub concurrency: usize,
-    /// How long a cluster may be unready before its jobs are `Unknown`.
+    /// How long a cluster may be away before its jobs are `Unknown`.
     pub unknown_after_seconds: u64,
     /// How long a workload must be missing before its job is `Lost`.
     pub lost_after_missing_seconds: u64,
@@ -252,38 +212,64 @@ pub struct Reconcile {
 
 impl Default for Reconcile {
     fn default() -> Self {
+        let config = training::reconcile::Config::new("");
         Self {
-            interval_ms: 1000,
-            concurrency: 16,
-            unknown_after_seconds: 60,
-            lost_after_missing_seconds: 60,
-            lost_after_unknown_seconds: 24 * 3600,
+            enabled: true,
+            interval_seconds: config.observe_interval.as_secs(),
+            concurrency: config.concurrency,
+            unknown_after_seconds: config.patience.unknown_after.as_secs(),
+            lost_after_missing_seconds: config.patience.lost_after_missing.as_secs(),
+            lost_after_unknown_seconds: config.patience.lost_after_unknown.as_secs(),
         }
     }
 }
 
 impl Reconcile {
-    /// The interval.
-    pub fn interval(&self) -> Duration {
-        Duration::from_millis(self.interval_ms)
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        if !(1..=3600).contains(&self.interval_seconds) {
+            wrong.push("reconcile.interval_seconds: it must be 1 to 3600".to_owned());
+        }
+        if !(1..=1024).contains(&self.concurrency) {
+            wrong.push("reconcile.concurrency: it must be 1 to 1024".to_owned());
+        }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        at_least_one("reconcile.interval_ms", self.interval_ms)?;
-        at_least_one("reconcile.concurrency", self.concurrency as u64)
+    /// For the loops, with the name of this process.
+    pub(crate) fn config(&self, owner: String) -> training::reconcile::Config {
+        let mut config = training::reconcile::Config::new(owner);
+        let interval = Duration::from_secs(self.interval_seconds);
+        config.dispatch_interval = interval;
+        config.observe_interval = interval;
+        config.concurrency = self.concurrency;
+        config.patience.unknown_after = Duration::from_secs(self.unknown_after_seconds);
+        config.patience.lost_after_missing = Duration::from_secs(self.lost_after_missing_seconds);
+        config.patience.lost_after_unknown = Duration::from_secs(self.lost_after_unknown_seconds);
+        config
     }
 }
 
-/// How the log is written.
+/// `[log]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `pretty` or `json`.
+    /// Directives of `tracing`, such as `info,training=debug`.
+    pub filter: String,
+    /// How lines look.
     pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people at a terminal.
+    Pretty,
+    /// One object per line, for machines.
+    Json,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty }
+        Self { filter: "info".to_owned(), format: LogFormat::Pretty }
     }
 }

@@ -1,0 +1,99 @@
+//! What wins over what, and what is refused.
+
+use std::io::Write as _;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn error(flags: &Flags, pairs: &[(&str, &str)]) -> String {
+    load(flags, &environment(pairs)).unwrap_err().to_string()
+}
+
+#[test]
+fn flag_wins_over_environment_over_file_over_default() {
+    let none = load(&Flags::default(), &Vec::new()).unwrap().config;
+    assert_eq!(none.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(none.database.url.expose(), "sqlite://trainyard.db");
+
+    let file =
+        file("listen = '0.0.0.0:1'\n[database]\nurl = 'from-file'\n[http]\nmax_requests = 7\n");
+    let mut flags = Flags { config: Some(file.path().to_owned()), ..Flags::default() };
+    let from_file = load(&flags, &Vec::new()).unwrap().config;
+    assert_eq!(from_file.database.url.expose(), "from-file");
+    assert_eq!((from_file.http.max_requests, from_file.listen.port()), (7, 1));
+
+    let set = environment(&[
+        ("DATABASE_URL", "from-env"),
+        ("PORT", "9"),
+        ("TRAINYARD__HTTP__MAX_REQUESTS", "8"),
+        ("TRAINYARD__HTTP__CORS_ORIGINS", "https://a.example, https://b.example"),
+        ("JOB_MONITOR_INTERVAL", "30s"),
+    ]);
+    let from_env = load(&flags, &set).unwrap().config;
+    assert_eq!(from_env.database.url.expose(), "from-env");
+    assert_eq!(
+        (from_env.http.max_requests, from_env.listen.to_string().as_str()),
+        (8, "0.0.0.0:9")
+    );
+    assert_eq!(from_env.http.cors_origins.len(), 2);
+    assert_eq!(from_env.reconcile.interval_seconds, 30);
+
+    flags.database_url = Some("from-flag".to_owned());
+    flags.listen = Some("127.0.0.1:5".parse().unwrap());
+    let from_flag = load(&flags, &set).unwrap().config;
+    assert_eq!(from_flag.database.url.expose(), "from-flag");
+    assert_eq!(from_flag.listen.to_string(), "127.0.0.1:5");
+}
+
+#[test]
+fn mistakes_name_the_key() {
+    let unknown = file("[http]\nmax_request = 7\n");
+    let flags = Flags { config: Some(unknown.path().to_owned()), ..Flags::default() };
+    let text = error(&flags, &[]);
+    assert!(text.contains("max_request") && text.contains("http"), "{text}");
+
+    let none = Flags::default();
+    for (name, value, part) in [
+        ("TRAINYARD__HTTP__MAX_REQUESTS", "many", "TRAINYARD__HTTP__MAX_REQUESTS"),
+        ("TRAINYARD__HTTP__MAX_REQUESTS", "0", "http.max_requests"),
+        ("TRAINYARD__HTTP__NOPE", "1", "nope"),
+        ("TRAINYARD__NOPE", "1", "nope"),
+        ("TRAINYARD__HTTP__CORS_ORIGINS", "*", "http.cors_origins"),
+        ("PORT", "x", "PORT"),
+        ("JOB_MONITOR_INTERVAL", "soon", "JOB_MONITOR_INTERVAL"),
+        ("TRAINYARD__LISTEN", "nowhere", "listen"),
+    ] {
+        let text = error(&none, &[(name, value)]);
+        assert!(text.contains(part), "{name}: {text}");
+    }
+    let broken = file("[database]\nurl = 'secret\n");
+    let flags = Flags { config: Some(broken.path().to_owned()), ..Flags::default() };
+    let text = error(&flags, &[]);
+    assert!(text.contains("line 2") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn settings_of_older_deployments_are_accepted_and_ignored_with_a_warning() {
+    let loaded = load(&Flags::default(), &environment(&[("MGMT_KUBECONFIG", "/x")])).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+}
+
+#[test]
+fn dump_is_readable_and_holds_no_password() {
+    let set = environment(&[("DATABASE_URL", "postgres://me:hidden@db/x")]);
+    let config = load(&Flags::default(), &set).unwrap().config;
+    let dump = config.dump();
+    assert!(dump.contains("postgres://me:***@db/x") && !dump.contains("hidden"), "{dump}");
+    assert!(!format!("{config:?}").contains("hidden"));
+    let file = file(&dump);
+    load(&Flags { config: Some(file.path().to_owned()), ..Flags::default() }, &Vec::new()).unwrap();
+}

@@ -1,0 +1,70 @@
+//! The algorithms that the loaded plugins serve.
+
+use std::sync::Arc;
+
+use api_types::{AlgorithmView, ErrorCode, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use training::ports::PluginInfo;
+
+use super::extract::PathText;
+use super::problem::Failure;
+use super::{App, view};
+
+/// List the algorithms
+#[utoipa::path(get, path = "/api/v1/algorithms", tag = "algorithms", responses(
+    (status = 200, description = "By plugin name", body = Vec<AlgorithmView>),
+))]
+pub(super) async fn list_algorithms(State(app): State<App>) -> Json<Vec<AlgorithmView>> {
+    Json(app.plugins().list().iter().map(|plugin| view::algorithm(plugin, false)).collect())
+}
+
+/// Show an algorithm with its example forms
+#[utoipa::path(get, path = "/api/v1/algorithms/{name}", tag = "algorithms",
+    params(("name" = String, Path, description = "The algorithm, or an alias of it")),
+    responses(
+        (status = 200, description = "The algorithm", body = AlgorithmView),
+        (status = 404, description = "No plugin serves it", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_algorithm(
+    State(app): State<App>,
+    PathText(name): PathText,
+) -> Result<Json<AlgorithmView>, Failure> {
+    Ok(Json(view::algorithm(find(&app, &name)?.as_ref(), true)))
+}
+
+/// Show the JSON Schema of an algorithm's hyperparameters, byte for byte as its plugin wrote it
+#[utoipa::path(get, path = "/api/v1/algorithms/{name}/schema", tag = "algorithms",
+    params(("name" = String, Path, description = "The algorithm, or an alias of it")),
+    responses(
+        (status = 200, description = "The schema", body = Object,
+         content_type = "application/schema+json"),
+        (status = 404, description = "No plugin serves it", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_algorithm_schema(
+    State(app): State<App>,
+    headers: axum::http::HeaderMap,
+    PathText(name): PathText,
+) -> Result<Response, Failure> {
+    let plugin = find(&app, &name)?;
+    let tag = format!("\"{}\"", plugin.schema_digest);
+    let fresh = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known == Some(tag.as_str()) {
+        return Ok((StatusCode::NOT_MODIFIED, fresh).into_response());
+    }
+    let kind = [(header::CONTENT_TYPE, "application/schema+json")];
+    Ok((fresh, kind, plugin.schema.clone()).into_response())
+}
+
+fn find(app: &App, name: &str) -> Result<Arc<PluginInfo>, Failure> {
+    app.plugins().resolve(name).ok_or_else(|| {
+        Failure::refusal(ErrorCode::AlgorithmNotFound, "No loaded plugin serves this algorithm.")
+    })
+}

@@ -1,0 +1,209 @@
+//! Single values of a form that have a shape. Every error is a whole sentence.
+
+use axum::http::Uri;
+
+/// Schemes that a bucket may carry; they say nothing that `storageProvider` does not.
+const BUCKET_SCHEMES: [&str; 4] = ["storage", "s3", "minio", "gs"];
+/// Schemes of places for results.
+const OUTPUT_SCHEMES: [&str; 10] =
+    ["storage", "s3", "s3a", "minio", "gs", "file", "azure", "abfs", "abfss", "wasbs"];
+
+/// Where in an object store.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) bucket: String,
+    pub(super) prefix: String,
+}
+
+/// Takes `input`, `storage://input` or `s3://input/some/prefix` apart.
+pub(super) fn location(bucket: &str, prefix: &str) -> Result<Location, String> {
+    let path = match bucket.split_once("://") {
+        None => bucket,
+        Some((scheme, path)) => {
+            if !BUCKET_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) {
+                return Err(format!(
+                    "The scheme `{scheme}` is not one of {}.",
+                    BUCKET_SCHEMES.join(", ")
+                ));
+            }
+            path
+        }
+    };
+    let path = path.trim_matches('/');
+    let (name, inner) = path.split_once('/').unwrap_or((path, ""));
+    let prefix = prefix.trim_start_matches('/');
+    let inner = inner.trim_start_matches('/');
+    let well_formed = !name.is_empty()
+        && name.len() <= 222
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !well_formed {
+        return Err("A bucket's name consists of letters, digits, dots, underscores and hyphens, \
+                    and starts with a letter or digit."
+            .to_owned());
+    }
+    if !inner.is_empty() && !prefix.is_empty() {
+        return Err(format!(
+            "The bucket names the path `{inner}`, and `prefix` another one; use only `prefix`."
+        ));
+    }
+    // A path inside the bucket keeps its final slash, which says that it is a folder.
+    let slash = if !inner.is_empty() && bucket.ends_with('/') { "/" } else { "" };
+    let prefix = if prefix.is_empty() { format!("{inner}{slash}") } else { prefix.to_owned() };
+    Ok(Location { bucket: name.to_owned(), prefix })
+}
+
+/// The URL of an object store.
+pub(super) fn endpoint(text: String) -> Result<String, String> {
+    let wrong = |detail: &str| Err(format!("{detail} Write it like `https://minio.example:9000`."));
+    let Ok(uri) = text.parse::<Uri>() else { return wrong("The endpoint is not a URL.") };
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return wrong("The endpoint must begin with `http://` or `https://`.");
+    }
+    let Some(authority) = uri.authority() else { return wrong("The endpoint names no host.") };
+    if authority.as_str().contains('@') {
+        return wrong("The endpoint must not hold credentials; the cluster has them in a Secret.");
+    }
+    if authority.host().is_empty() || authority.as_str().ends_with(':') {
+        return wrong("The endpoint names no host, or no port after the colon.");
+    }
+    if authority.port().is_some_and(|port| port.as_str().parse::<u16>().is_err()) {
+        return wrong("The endpoint's port must be at most 65535.");
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return wrong("The endpoint must have neither a query nor a fragment.");
+    }
+    Ok(text)
+}
+
+/// Where results go.
+pub(super) fn storage_uri(text: &str) -> Result<(), String> {
+    let known = text
+        .split_once("://")
+        .filter(|(scheme, path)| OUTPUT_SCHEMES.contains(scheme) && !path.is_empty());
+    match known {
+        Some((_, path)) if path.contains('@') => {
+            Err("The URI must not hold credentials; the cluster has them in a Secret.".to_owned())
+        }
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "It must be a URI like `s3://bucket/path/`; known schemes are {}.",
+            OUTPUT_SCHEMES.join(", ")
+        )),
+    }
+}
+
+/// A container image.
+pub(super) fn image(text: String) -> Result<String, String> {
+    let well_formed = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@+".contains(c));
+    if well_formed {
+        Ok(text)
+    } else {
+        Err("It must be a container image like `registry.example/team/train:1.0`.".to_owned())
+    }
+}
+
+/// The name of a Kubernetes object.
+pub(super) fn dns_label(text: String) -> Result<String, String> {
+    let well_formed = !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if well_formed {
+        Ok(text)
+    } else {
+        Err("It must consist of at most 63 lower-case letters, digits and hyphens, and start and \
+             end with a letter or digit."
+            .to_owned())
+    }
+}
+
+/// The name of a data channel, by SageMaker's rule.
+pub(super) fn channel_name(text: String) -> Result<String, String> {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        Ok(text)
+    } else {
+        Err("A channel's name consists of letters, digits, dots, underscores and hyphens."
+            .to_owned())
+    }
+}
+
+/// The format of a channel's objects: `csv`, `text/csv`.
+pub(super) fn content_type(text: String) -> Result<String, String> {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "+._-/".contains(c)) {
+        Ok(text)
+    } else {
+        Err("It must be a format like `csv`, or a media type like `text/csv`.".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_lose_scheme_and_slashes_and_may_hold_the_prefix() {
+        for (bucket, prefix, expected) in [
+            ("input", "", ("input", "")),
+            ("storage://input", "datasets/default/", ("input", "datasets/default/")),
+            ("S3://input/", "/a", ("input", "a")),
+            ("s3://b/p/x", "", ("b", "p/x")),
+            ("gs://b/p/", "", ("b", "p/")),
+            ("b//p", "", ("b", "p")),
+        ] {
+            let found = location(bucket, prefix).unwrap();
+            assert_eq!((found.bucket.as_str(), found.prefix.as_str()), expected, "{bucket}");
+        }
+        for (bucket, prefix) in [
+            ("", ""),
+            ("/", ""),
+            ("s3://", ""),
+            ("ftp://b", ""),
+            ("b/p", "q"),
+            ("a b", ""),
+            ("..", ""),
+        ] {
+            assert!(location(bucket, prefix).is_err(), "{bucket}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_plain_urls() {
+        for good in ["http://minio:9000", "https://minio.local", "https://[::1]:9000/x"] {
+            assert!(endpoint(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in [
+            "minio:9000",
+            "ftp://minio",
+            "https://key:secret@minio",
+            "https://",
+            "http://minio:",
+            "http://minio:99999",
+            "https://minio?x=1",
+            "https://minio/#x",
+            "https://a b",
+        ] {
+            assert!(endpoint(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn results_go_to_known_schemes_without_credentials() {
+        for good in ["storage://output/artifacts/", "file:///mnt/x", "s3://b"] {
+            assert!(storage_uri(good).is_ok(), "{good}");
+        }
+        for bad in ["out", "s3://", "ftp://x/y", "s3://key:secret@b/x"] {
+            assert!(storage_uri(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn images_have_no_blanks() {
+        assert!(image("quay.io/a/b:1@sha256:abc".to_owned()).is_ok());
+        for bad in ["", "a b", "-a", "$(x)", "a\"b"] {
+            assert!(image(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

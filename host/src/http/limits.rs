@@ -1,0 +1,56 @@
+//! Layers that are too small for files of their own: load shedding and the access log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+use super::request_id;
+
+/// Room for so many requests at once.
+#[derive(Clone)]
+pub(super) struct Slots(Arc<Semaphore>);
+
+impl Slots {
+    pub(super) fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))))
+    }
+}
+
+/// Refuses at once what would only wait: a client that is told can go elsewhere or try again.
+pub(super) async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = slots.0.try_acquire() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    next.run(request).await
+}
+
+/// A span around each request and one line after it. Neither holds a body, a query or a path that
+/// is no route: they may hold what nobody should read in a log.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let route = route.unwrap_or_else(|| "(no route)".to_owned());
+    let request_id = request_id::of(&request).unwrap_or_default();
+    let span = tracing::info_span!("http", http.method = %method, http.route = %route, %request_id);
+    let started = Instant::now();
+    async {
+        let response = next.run(request).await;
+        let status = response.status().as_u16();
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Probes come every few seconds and say nothing new.
+        if route.starts_with("/api/") || status >= 400 {
+            tracing::info!(http.status = status, duration_ms, "{method} {route}: {status}");
+        } else {
+            tracing::debug!(http.status = status, duration_ms, "{method} {route}: {status}");
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}

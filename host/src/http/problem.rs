@@ -1,0 +1,244 @@
+//! The one place where an error becomes an answer. A handler returns a [`Failure`]; the middleware
+//! [`finish`] turns it, and whatever a layer or the router answered by itself, into problem+json
+//! with the request's id, and logs what is the host's fault once, with every cause.
+
+use std::error::Error;
+
+use api_types::{ErrorCode, FieldProblem, Problem};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use training::ports::{ControlError, FieldError, PluginFault, StoreError};
+use training::submit::SubmitError;
+
+use super::request_id;
+
+/// When to try again after an answer that says "not now". Short: overload and fail-over pass in
+/// seconds, and a client that waits longer than needed is a slow product.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ErrorCode,
+    detail: Option<String>,
+    errors: Vec<FieldProblem>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// A refusal that the client can do something about.
+    pub(crate) fn refusal(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: Some(detail.into()), errors: Vec::new(), cause: None }
+    }
+
+    /// A failure of ours: the cause is for the log, the client gets only the code.
+    fn ours(code: ErrorCode, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { code, detail: None, errors: Vec::new(), cause: Some(cause.into()) }
+    }
+
+    /// A form with mistakes.
+    pub(crate) fn form(errors: Vec<FieldError>) -> Self {
+        let count = match errors.len() {
+            1 => "The form has 1 error.".to_owned(),
+            count => format!("The form has {count} errors."),
+        };
+        let errors = errors.into_iter().map(|FieldError { pointer, code, detail }| FieldProblem {
+            pointer,
+            code,
+            detail,
+        });
+        Self {
+            code: ErrorCode::InvalidForm,
+            detail: Some(count),
+            errors: errors.collect(),
+            cause: None,
+        }
+    }
+
+    /// No job has this id.
+    pub(crate) fn no_job() -> Self {
+        Self::refusal(ErrorCode::JobNotFound, "There is no training job with this id.")
+    }
+
+    /// The store failed.
+    pub(crate) fn store(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Unavailable(_) => ErrorCode::StoreUnavailable,
+            StoreError::Corrupt { .. } | StoreError::Internal(_) => ErrorCode::Internal,
+        };
+        Self::ours(code, error)
+    }
+
+    /// The control plane failed while it was asked for a display.
+    pub(crate) fn control_plane(error: ControlError) -> Self {
+        Self::ours(ErrorCode::ControlPlaneUnavailable, error)
+    }
+
+    /// A submission failed.
+    pub(crate) fn submit(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(errors) => Self::form(errors),
+            SubmitError::UnknownAlgorithm { name, known } => {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let detail = format!("No plugin serves the algorithm `{name}`. Known: {known}.");
+                Self {
+                    errors: vec![FieldProblem {
+                        pointer: "/algorithm/algorithmName".to_owned(),
+                        code: "unknown-algorithm".to_owned(),
+                        detail: detail.clone(),
+                    }],
+                    ..Self::refusal(ErrorCode::UnknownAlgorithm, detail)
+                }
+            }
+            SubmitError::NameTaken { id } => Self::refusal(
+                ErrorCode::NameTaken,
+                format!(
+                    "The job `{id}` holds this name in this namespace. Delete it first, or choose \
+                     another name."
+                ),
+            ),
+            SubmitError::KeyReused => Self::refusal(
+                ErrorCode::KeyReused,
+                "This idempotency key came before with another body.",
+            ),
+            SubmitError::Plugin(fault) => Self::plugin(fault),
+            SubmitError::Rejected { plugin, errors } => {
+                let list: Vec<String> = errors
+                    .iter()
+                    .map(|error| format!("{}: {}", error.pointer, error.detail))
+                    .collect();
+                let cause = format!("plugin `{plugin}`: {}", list.join("; "));
+                Self::ours(ErrorCode::ManifestsRefused, cause)
+            }
+            SubmitError::Store(error) => Self::store(error),
+        }
+    }
+
+    fn plugin(fault: PluginFault) -> Self {
+        let code = match &fault {
+            PluginFault::Busy => ErrorCode::Overloaded,
+            PluginFault::TimedOut { .. } => ErrorCode::PluginTimeout,
+            PluginFault::NotLoaded(_) | PluginFault::Failed { .. } => ErrorCode::PluginFault,
+        };
+        Self::ours(code, fault)
+    }
+
+    fn log(&self, request_id: &str, method: &str, route: &str) {
+        let Some(cause) = &self.cause else { return };
+        let error = cause.as_ref() as &(dyn Error + 'static);
+        let causes = causes(error);
+        let code = self.code.as_str();
+        // An outage or overload is not a defect; the loops and the probes tell operators.
+        if self.code.status() == 503 {
+            tracing::warn!(%request_id, code, "{method} {route} failed: {causes}");
+        } else {
+            tracing::error!(%request_id, code, "{method} {route} failed: {causes}");
+        }
+    }
+
+    fn into_response_with(self, request_id: Option<String>) -> Response {
+        let mut problem = Problem::new(self.code, self.detail, self.errors);
+        problem.request_id = request_id;
+        let mut response = axum::Json(problem).into_response();
+        *response.status_mut() = status(self.code);
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if matches!(self.code.status(), 503 | 504) {
+            let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            headers.insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+/// An error and everything below it, as one line.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// Carries the failure from a handler to [`finish`], which alone knows the request's id.
+#[derive(Clone)]
+struct Carried(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = status(self.code).into_response();
+        let carried = Carried(std::sync::Arc::new(std::sync::Mutex::new(Some(self))));
+        response.extensions_mut().insert(carried);
+        response
+    }
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Gives every answer with a status of 400 or more the same form.
+pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    let id = request_id::of(&request);
+    let method = request.method().as_str().to_owned();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let carried = response.extensions_mut().remove::<Carried>();
+    let carried = carried.and_then(|Carried(slot)| slot.lock().ok()?.take());
+    let Some(failure) = carried.or_else(|| bare(&response, &path)) else { return response };
+    // A path that is no route is somebody's text; it stays out of the log.
+    failure.log(id.as_deref().unwrap_or("-"), &method, route.as_deref().unwrap_or("(no route)"));
+    let mut finished = failure.into_response_with(id);
+    for (name, value) in response.headers() {
+        if name == header::ALLOW {
+            finished.headers_mut().insert(name, value.clone());
+        }
+    }
+    finished
+}
+
+/// What a layer or the router meant by an answer that no handler of ours made.
+fn bare(response: &Response, path: &str) -> Option<Failure> {
+    let status = response.status();
+    let (code, detail) = match status.as_u16() {
+        0..400 => return None,
+        404 => (ErrorCode::RouteNotFound, format!("The API has no path `{}`.", printable(path))),
+        405 => (
+            ErrorCode::MethodNotAllowed,
+            "This path does not know the method; the header `Allow` lists those it knows."
+                .to_owned(),
+        ),
+        413 => (ErrorCode::PayloadTooLarge, "The body is larger than allowed.".to_owned()),
+        503 if is_probe(response) => return None,
+        503 => (ErrorCode::Overloaded, "Too many requests at once; try again.".to_owned()),
+        504 => (
+            ErrorCode::RequestTimeout,
+            "The host did not finish in time. A submission may nevertheless have been accepted; \
+             send it again with the same `Idempotency-Key` to find out."
+                .to_owned(),
+        ),
+        400..500 => (ErrorCode::BadRequest, "The request cannot be understood.".to_owned()),
+        _ => return Some(Failure::ours(ErrorCode::Internal, "a layer answered by itself")),
+    };
+    Some(Failure::refusal(code, detail))
+}
+
+/// Probes answer 503 with a body of their own.
+fn is_probe(response: &Response) -> bool {
+    response.headers().contains_key(header::CONTENT_TYPE)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(200).filter(|c| !c.is_control()).collect()
+}
+
+/// What a panicking handler is answered with. The panic hook has logged message and place.
+pub(crate) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Failure::ours(ErrorCode::Internal, "the handler panicked").into_response()
+}

@@ -1,0 +1,109 @@
+//! The accept loop. `axum::serve` has neither a limit of connections nor a timeout for the head of
+//! a request, so one slow client per socket could hold the host for ever.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use crate::lifecycle::Lifecycle;
+
+/// Time for the head of a request, and between two requests of one connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause after the system refused a connection: it is out of files, and trying at once would only
+/// burn a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves one router at a time.
+pub(crate) struct Server {
+    listener: TcpListener,
+    router: Arc<ArcSwap<Router>>,
+    max_connections: usize,
+}
+
+impl Server {
+    /// Listens. Requests wait until [`Server::run`].
+    pub(crate) async fn bind(
+        addr: SocketAddr,
+        first: Router,
+        max_connections: usize,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let router = Arc::new(ArcSwap::from_pointee(first));
+        Ok(Self { listener, router, max_connections })
+    }
+
+    /// The address, with the port that the system chose.
+    pub(crate) fn addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Changes what is served; requests under way end with the router they began with.
+    pub(crate) fn swap(&self) -> Arc<ArcSwap<Router>> {
+        Arc::clone(&self.router)
+    }
+
+    /// Serves until the soft stop, then finishes what has begun.
+    pub(crate) async fn run(self, lifecycle: Lifecycle) {
+        let graceful = GracefulShutdown::new();
+        let slots = Arc::new(Semaphore::new(self.max_connections.min(Semaphore::MAX_PERMITS)));
+        loop {
+            let accepted = async {
+                // Never closed, so there always comes a slot.
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                accepted = accepted => accepted,
+                () = lifecycle.soft().cancelled() => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "A connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let connection = graceful.watch(connect(stream, Arc::clone(&self.router)));
+            lifecycle.spawn(async move {
+                // An error is the client's: it went away, was too slow or spoke no HTTP.
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "A connection ended early");
+                }
+                drop(slot);
+            });
+        }
+        // New connections are refused from here on.
+        drop(self.listener);
+        graceful.shutdown().await;
+    }
+}
+
+fn connect(
+    stream: TcpStream,
+    router: Arc<ArcSwap<Router>>,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    // Answers are small; waiting to fill a packet only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "A connection keeps its delay");
+    }
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let router = Router::clone(&router.load());
+        router.oneshot(request.map(Body::new))
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    http.serve_connection(TokioIo::new(stream), service)
+}
