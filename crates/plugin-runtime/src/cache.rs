@@ -1,0 +1,190 @@
+//! Compiled code on disk, so that a restart does not compile. Loading compiled code is running it,
+//! therefore only files are loaded that this installation wrote and authenticated: they lie in a
+//! private directory, and each carries a MAC under a secret that never leaves that directory.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use training::clock::{IdSource, RandomIds};
+use training::{PluginDigest, Sha256Digest};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// Entries that are kept; the oldest go first. At about 2 MiB each that is half a GiB.
+const MOST_ENTRIES: usize = 256;
+
+/// The directory of compiled code.
+pub(crate) struct Cache {
+    dir: PathBuf,
+    /// Keyed with the secret, ready to be cloned.
+    authenticator: Hmac<Sha256>,
+    /// Stands for the compiler, all its settings and this host's version: code of a compiler that
+    /// was patched since must not come back.
+    compiler: Sha256Digest,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Opens the directory, or makes it. The error says what is wrong with it.
+    pub(crate) fn open(dir: &Path, engine: &Engine) -> Result<Self, String> {
+        let wrong = |error: io::Error| error.to_string();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(wrong)?;
+        let dir = dir.canonicalize().map_err(wrong)?;
+        let owned = fs::metadata(&dir).map_err(wrong)?;
+        if owned.mode() & 0o022 != 0 {
+            return Err(format!(
+                "others may write to it (mode {:o}); use a directory of this user with mode 700",
+                owned.mode() & 0o7777
+            ));
+        }
+        let secret_path = dir.join("secret");
+        make_secret(&dir, &secret_path).map_err(wrong)?;
+        let secret_owner = fs::symlink_metadata(&secret_path).map_err(wrong)?;
+        if !secret_owner.is_file() || secret_owner.mode() & 0o077 != 0 {
+            return Err("others may read its `secret`; remove the directory".to_owned());
+        }
+        let secret = fs::read(&secret_path).map_err(wrong)?;
+        if secret.len() < 32 {
+            return Err("its `secret` is damaged; remove the directory".to_owned());
+        }
+        let authenticator =
+            Hmac::new_from_slice(&secret).map_err(|_| "its `secret` is unusable".to_owned())?;
+        let cache = Self { dir, authenticator, compiler: compiler_key(engine) };
+        // Only the owner of the directory can keep others from replacing what is in it.
+        let probe = cache.write("probe.tmp", b"").map_err(wrong)?;
+        let mine = fs::metadata(&probe).map_err(wrong)?.uid();
+        fs::remove_file(&probe).map_err(wrong)?;
+        if owned.uid() != mine || secret_owner.uid() != mine {
+            return Err("it belongs to another user".to_owned());
+        }
+        cache.prune();
+        Ok(cache)
+    }
+
+    /// The compiled component, if an intact one is there.
+    pub(crate) fn load(&self, engine: &Engine, digest: &PluginDigest) -> Option<Component> {
+        let path = self.path(digest, "cwasm");
+        let code = fs::read(&path).ok()?;
+        let tag = fs::read(self.path(digest, "mac")).ok()?;
+        if self.mac(digest, &code).verify_slice(&tag).is_err() {
+            tracing::warn!("Compiled code in {} is damaged; compiling again", path.display());
+            return None;
+        }
+        revive(engine, &path)
+    }
+
+    /// Keeps a compiled component. A crash leaves either nothing or a pair that does not match,
+    /// and [`Cache::load`] refuses the latter.
+    pub(crate) fn store(&self, component: &Component, digest: &PluginDigest) -> io::Result<()> {
+        let code = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
+        let tag = self.mac(digest, &code).finalize().into_bytes();
+        for (extension, bytes) in [("mac", tag.as_slice()), ("cwasm", code.as_slice())] {
+            let unique = format!("{digest}.{:08x}.tmp", RandomIds.next());
+            let temporary = self.write(&unique, bytes)?;
+            fs::rename(&temporary, self.path(digest, extension))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.dir.join(name);
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(path)
+    }
+
+    fn path(&self, digest: &PluginDigest, extension: &str) -> PathBuf {
+        let compiler: String = self.compiler.to_string().chars().take(16).collect();
+        self.dir.join(format!("{digest}-{compiler}.{extension}"))
+    }
+
+    fn mac(&self, digest: &PluginDigest, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.authenticator.clone();
+        mac.update(format!("{digest} {} ", self.compiler).as_bytes());
+        mac.update(code);
+        mac
+    }
+
+    /// Removes temporary files of a crash, and the oldest entries beyond the bound.
+    fn prune(&self) {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("tmp") => drop(fs::remove_file(&path)),
+                Some("cwasm") => {
+                    entries.push((entry.metadata().and_then(|meta| meta.modified()).ok(), path));
+                }
+                _ => {}
+            }
+        }
+        entries.sort();
+        let surplus = entries.len().saturating_sub(MOST_ENTRIES);
+        for (_, path) in entries.into_iter().take(surplus) {
+            drop(fs::remove_file(path.with_extension("mac")));
+            drop(fs::remove_file(path));
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "compiled code can only be loaded by an unsafe function")]
+fn revive(engine: &Engine, path: &Path) -> Option<Component> {
+    // SAFETY: the file was written by `store` of this installation for this very engine and
+    // component: its MAC, under a secret that only this user can read, covers the code, the
+    // component's digest and the compiler's key. Nobody else can replace or truncate it
+    // between that check and the end of the mapping, because `open` refused a directory that
+    // others own or may write to, and this program only ever renames over or unlinks entries.
+    let component = unsafe { Component::deserialize_file(engine, path) };
+    component.inspect_err(|error| tracing::warn!("Compiled code is not usable: {error:#}")).ok()
+}
+
+/// Makes the secret unless there is one. Of two processes that start at once, one makes it.
+fn make_secret(dir: &Path, path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let secret: Vec<u8> = (0..8).flat_map(|_| RandomIds.next().to_le_bytes()).collect();
+    let temporary = dir.join(format!("secret.{:08x}.tmp", RandomIds.next()));
+    let mut file: File =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn compiler_key(engine: &Engine) -> Sha256Digest {
+    let mut hasher = ShaHasher(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.update(env!("CARGO_PKG_VERSION"));
+    Sha256Digest::of(hasher.0.finalize())
+}
+
+/// Feeds a [`Hash`] to sha-256, whose result is the same in every process.
+struct ShaHasher(Sha256);
+
+impl Hasher for ShaHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,133 @@
+//! What can go wrong outside a call: at start, and while a file becomes a plugin.
+
+use std::path::PathBuf;
+
+use training::ports::PluginFault;
+
+/// Why the runtime cannot start. Each of them needs the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting makes no sense.
+    #[error("the plugin settings are wrong: {0}")]
+    Config(String),
+    /// The sandbox slots cannot be reserved.
+    #[error(
+        "{slots} sandboxes cannot be reserved on this machine; lower the number of concurrent \
+         plugin calls, or raise the limit on address space"
+    )]
+    Sandboxes {
+        /// How many were asked for.
+        slots: u32,
+        /// What the machine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The directory of plugins cannot be read.
+    #[error("the plugin directory {} cannot be read", dir.display())]
+    Directory {
+        /// Which.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The directory of compiled code cannot be trusted or used.
+    #[error("the plugin cache {} cannot be used: {reason}", dir.display())]
+    Cache {
+        /// Which.
+        dir: PathBuf,
+        /// Why, and what would be right.
+        reason: String,
+    },
+    /// A thread of the runtime died.
+    #[error("the plugin runtime could not start: {0}")]
+    Internal(String),
+}
+
+/// Why a file did not become a plugin. Other plugins are not affected.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It could not be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// It is not a regular file inside the plugin directory.
+    #[error("it is not a regular file inside the plugin directory")]
+    NotRegular,
+    /// It is larger than any plugin may be.
+    #[error("the file has {bytes} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// It is not a WebAssembly component, or uses features that are off.
+    #[error("it is not a component that this host can run: {reason}")]
+    NotAComponent {
+        /// The compiler's words.
+        reason: String,
+    },
+    /// It wants more than the contract offers.
+    #[error("it imports `{import}`, which is not offered; a converter may import `log` only")]
+    ForbiddenImport {
+        /// Name of the import.
+        import: String,
+    },
+    /// It does not implement the contract, or only a part of it.
+    #[error(
+        "it does not export `{export}`; the file may be truncated or made for another contract"
+    )]
+    MissingExport {
+        /// Name of the export.
+        export: String,
+    },
+    /// Its imports or sizes do not fit.
+    #[error("it cannot be linked: {reason}")]
+    Link {
+        /// The linker's words.
+        reason: String,
+    },
+    /// `describe` failed.
+    #[error("its description cannot be read: {0}")]
+    Describe(PluginFault),
+    /// `describe` answered something that breaks the contract.
+    #[error("its description is wrong: {0}")]
+    BadDescription(String),
+    /// The operator's settings break the plugin's schema of settings.
+    #[error("the settings for plugin `{plugin}` are wrong: {reason}")]
+    Settings {
+        /// Name of the plugin.
+        plugin: String,
+        /// Every violation, with pointers.
+        reason: String,
+    },
+    /// Another file was there first.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl LoadError {
+    /// Whether the same bytes may load later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Unreadable(_) => true,
+            Self::Describe(fault) => {
+                matches!(fault, PluginFault::Busy | PluginFault::TimedOut { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A file in the plugin directory that did not become a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadFailure {
+    /// Name of the file.
+    pub file: String,
+    /// sha-256 of what was read, if it could be read.
+    pub digest: Option<training::PluginDigest>,
+    /// A sentence for operators.
+    pub reason: String,
+    /// Whether the same bytes are worth another try.
+    pub retryable: bool,
+}

@@ -1,0 +1,230 @@
+//! A plugin's JSON Schema at work: all violations at once, in words for people, and defaults for
+//! what was not sent. Schemas come from plugins, so they are bounded before they are compiled.
+
+mod bounds;
+mod explain;
+mod shape;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::{Map, Value};
+use training::ports::{FieldError, Prepared};
+
+use crate::limits::{JSON_DEPTH, SCHEMA_BYTES};
+use crate::schema::shape::Shape;
+use crate::text;
+
+/// Violations that are reported at most.
+const MOST_ERRORS: usize = 100;
+
+/// A compiled schema of an object.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    document: Value,
+    validator: Validator,
+    shape: Shape,
+}
+
+impl Schema {
+    /// Compiles a schema, or says in one sentence what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > SCHEMA_BYTES {
+            return Err(format!("it has {} bytes; at most {SCHEMA_BYTES} are allowed", text.len()));
+        }
+        if !text::nests_within(text, JSON_DEPTH) {
+            return Err(format!("it nests deeper than {JSON_DEPTH} levels"));
+        }
+        let document: Value =
+            serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        if document.get("type").and_then(Value::as_str) != Some("object") {
+            return Err("it must have `\"type\": \"object\"`".to_owned());
+        }
+        bounds::check(&document)?;
+        // Linear-time patterns only: a pattern is the plugin's, the text it is tried on anybody's.
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_pattern_options(PatternOptions::regex())
+            .offline()
+            .build(&document)
+            .map_err(|error| text::clean(&format!("it is not a JSON Schema: {error}"), 512))?;
+        let shape = Shape::of(&document);
+        let schema = Self { document, validator, shape };
+        schema.check_defaults()?;
+        Ok(schema)
+    }
+
+    /// Checks what was sent and fills what was not. `null` stands for an empty object.
+    pub(crate) fn prepare(&self, sent: &Value) -> Prepared {
+        let mut value = match sent {
+            Value::Null => Value::Object(Map::new()),
+            sent => sent.clone(),
+        };
+        let errors = self.errors(&value);
+        self.shape.fill(&mut value);
+        Prepared { hyperparameters: value, errors }
+    }
+
+    /// Fills defaults only.
+    pub(crate) fn fill(&self, value: &mut Value) {
+        self.shape.fill(value);
+    }
+
+    /// Every violation.
+    pub(crate) fn errors(&self, value: &Value) -> Vec<FieldError> {
+        // The common case is cheaper than the search for every violation.
+        if self.validator.is_valid(value) {
+            return Vec::new();
+        }
+        self.validator
+            .iter_errors(value)
+            .flat_map(|error| explain::explain(&error, &self.document))
+            .take(MOST_ERRORS)
+            .collect()
+    }
+
+    /// A default that breaks its own schema would make every job invalid that relies on it.
+    fn check_defaults(&self) -> Result<(), String> {
+        let mut value = Value::Object(Map::new());
+        self.shape.fill(&mut value);
+        match self.errors(&value).into_iter().find(|error| error.code != "required") {
+            None => Ok(()),
+            Some(error) => {
+                Err(format!("a default breaks it at `{}`: {}", error.pointer, error.detail))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::parse(
+            &json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["rounds"],
+                "properties": {
+                    "rounds": {"type": "integer", "minimum": 1},
+                    "learning_rate": {"type": "number", "default": 0.3, "maximum": 1},
+                    "booster": {"enum": ["gbtree", "dart"], "default": "gbtree"},
+                    "verbose": {"type": "boolean", "default": true},
+                    "tree": {"$ref": "#/$defs/Tree", "default": {}},
+                },
+                "$defs": {"Tree": {
+                    "type": "object",
+                    "properties": {"depth": {"type": "integer", "default": 6}},
+                }},
+            })
+            .to_string(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn defaults_fill_what_is_absent_and_keep_what_was_sent() {
+        let sent = json!({"rounds": 0.0, "learning_rate": 0, "verbose": false});
+        let prepared = schema().prepare(&sent);
+        let expected = json!({
+            "rounds": 0, "learning_rate": 0, "verbose": false,
+            "booster": "gbtree", "tree": {"depth": 6},
+        });
+        assert_eq!(prepared.hyperparameters, expected);
+        assert_eq!(prepared.errors.len(), 1, "{:?}", prepared.errors);
+    }
+
+    #[test]
+    fn null_stands_for_an_empty_object() {
+        let prepared = schema().prepare(&Value::Null);
+        let expected =
+            vec![FieldError::new("/rounds", "required", "`rounds` is required.".to_owned())];
+        assert_eq!(prepared.errors, expected);
+        assert_eq!(prepared.hyperparameters["tree"]["depth"], json!(6));
+    }
+
+    #[test]
+    fn every_violation_is_explained_at_its_field() {
+        let sent = json!({
+            "rounds": 0, "learning_rate": 2, "booster": "dar", "verbose": "yes",
+            "learing_rate": 1, "tree": {"depth": 1.5},
+        });
+        let mut errors: Vec<String> = schema()
+            .prepare(&sent)
+            .errors
+            .into_iter()
+            .map(|error| format!("{} {}: {}", error.pointer, error.code, error.detail))
+            .collect();
+        errors.sort();
+        let expected = [
+            "/booster not-allowed: `booster` must be one of \"gbtree\", \"dart\"; it is \"dar\".",
+            "/learing_rate unknown-field: There is no field `learing_rate`; did you mean `learning_rate`?",
+            "/learning_rate out-of-range: `learning_rate` must be at most 1; it is 2.",
+            "/rounds out-of-range: `rounds` must be at least 1; it is 0.",
+            "/tree/depth type: `depth` must be an integer; it is 1.5.",
+            "/verbose type: `verbose` must be a boolean; it is \"yes\".",
+        ];
+        assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn something_else_than_an_object_is_one_error() {
+        let prepared = schema().prepare(&json!([1]));
+        assert_eq!(prepared.errors.len(), 1);
+        assert_eq!(
+            (prepared.errors[0].pointer.as_str(), prepared.errors[0].code.as_str()),
+            ("", "type")
+        );
+    }
+
+    #[test]
+    fn alternatives_are_explained_by_the_one_that_fits_best() {
+        let schema = Schema::parse(
+            r#"{"type": "object", "properties": {
+                "a": {"anyOf": [{"type": "integer", "minimum": 3}, {"type": "null"}]},
+                "b": {"oneOf": [{"const": "x"}, {"const": "y"}]}
+            }}"#,
+        )
+        .unwrap();
+        let errors = schema.prepare(&json!({"a": 1, "b": "z"})).errors;
+        let codes: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code.as_str())).collect();
+        assert_eq!(codes, [("/a", "out-of-range"), ("/b", "not-allowed")]);
+        assert!(errors[1].detail.contains("\"x\", \"y\""), "{}", errors[1].detail);
+    }
+
+    #[test]
+    fn hostile_schemas_are_refused() {
+        let doubling = {
+            let mut defs = Map::new();
+            for level in 0..40 {
+                let next = format!("#/$defs/d{}", level + 1);
+                defs.insert(
+                    format!("d{level}"),
+                    json!({"allOf": [{"$ref": next}, {"$ref": next}]}),
+                );
+            }
+            defs.insert("d40".to_owned(), json!({}));
+            json!({"type": "object", "$ref": "#/$defs/d0", "$defs": defs}).to_string()
+        };
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type": "string"}"#,
+            r#"{"type": "object", "properties": {"a": {"type": "nonsense"}}}"#,
+            r##"{"type": "object", "$ref": "#"}"##,
+            r##"{"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}},
+                 "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}}}"##,
+            r#"{"type": "object", "properties": {"a": {"$ref": "https://example.com/s.json"}}}"#,
+            r#"{"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}"#,
+            r#"{"type": "object", "properties": {"a": {"type": "string", "pattern": "(a+)+\\1"}}}"#,
+            r#"{"type": "object", "properties": {"a": {"type": "integer", "default": "x"}}}"#,
+            &doubling,
+            &deep,
+        ] {
+            assert!(Schema::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

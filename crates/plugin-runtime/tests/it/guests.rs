@@ -1,0 +1,158 @@
+//! Builds components from text. A guest is a core module whose four functions answer emptily;
+//! a fragment under `tests/hostile` replaces what it defines itself.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// What a guest says about itself, and what it does differently.
+pub(crate) struct Guest {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) algorithms: Vec<String>,
+    pub(crate) schema: String,
+    pub(crate) fragment: String,
+    pub(crate) world: &'static str,
+}
+
+impl Guest {
+    /// A well-behaved guest that serves the algorithm of its name.
+    pub(crate) fn good(name: &str) -> Self {
+        let schema =
+            json!({"type": "object", "properties": {"rounds": {"type": "integer", "default": 3}}});
+        Self {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            algorithms: vec![name.to_owned()],
+            schema: schema.to_string(),
+            fragment: String::new(),
+            world: "plugin",
+        }
+    }
+
+    pub(crate) fn with(mut self, fragment: &str) -> Self {
+        self.fragment = fragment.to_owned();
+        self
+    }
+
+    pub(crate) fn version(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
+    /// The component's bytes.
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let mut module = wat::parse_str(self.module()).unwrap();
+        let mut resolve = Resolve::default();
+        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/converter.wit");
+        let contract = resolve.push_file(wit).unwrap();
+        let package = if self.world == "plugin" {
+            contract
+        } else {
+            let worlds = include_str!("../hostile/worlds.wit");
+            resolve.push_str("worlds.wit", worlds).unwrap()
+        };
+        let world = resolve.select_world(&[package], Some(self.world)).unwrap();
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .unwrap();
+        ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+    }
+
+    fn module(&self) -> String {
+        let own = |name: &str| self.fragment.contains(&format!("(func ${name} "));
+        let mut data = Data::new();
+        let description = data.description(self);
+        let mut text = String::from("(module\n");
+        // Imports come first in a module; a fragment starts with its own.
+        text.push_str(&self.fragment);
+        if !self.fragment.contains("(memory (export") {
+            text.push_str("(memory (export \"memory\") 16)\n");
+        }
+        write!(text, "(data (i32.const {BASE}) \"{}\")\n{REALLOC}", data.escaped()).unwrap();
+        if !own("describe") {
+            writeln!(text, "(func $describe (result i32) i32.const {description})").unwrap();
+        }
+        for name in ["validate", "convert", "interpret"] {
+            if !own(name) {
+                writeln!(text, "(func ${name} (param i32 i32) (result i32) i32.const {EMPTY})")
+                    .unwrap();
+            }
+        }
+        for name in ["describe", "validate", "convert", "interpret"] {
+            writeln!(
+                text,
+                "(export \"trainyard:converter/converter@1.0.0#{name}\" (func ${name}))"
+            )
+            .unwrap();
+        }
+        text.push(')');
+        text
+    }
+}
+
+/// An area of zeros: an empty list, an empty plan, a report that knows nothing.
+const EMPTY: u32 = 64;
+const BASE: u32 = 1024;
+const REALLOC: &str = r#"
+(global $heap (mut i32) (i32.const 65536))
+(func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+  (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+  (global.set $heap (i32.add (local.get $at) (local.get 3)))
+  (local.get $at))
+"#;
+
+/// Constant data in the layout of the component model's canonical ABI.
+struct Data(Vec<u8>);
+
+impl Data {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> u32 {
+        while !self.0.len().is_multiple_of(8) {
+            self.0.push(0);
+        }
+        let at = BASE + u32::try_from(self.0.len()).unwrap();
+        self.0.extend_from_slice(bytes);
+        at
+    }
+
+    fn words(&mut self, words: &[u32]) -> u32 {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.put(&bytes)
+    }
+
+    fn text(&mut self, text: &str) -> [u32; 2] {
+        [self.put(text.as_bytes()), u32::try_from(text.len()).unwrap()]
+    }
+
+    fn description(&mut self, guest: &Guest) -> u32 {
+        let names: Vec<u32> = guest.algorithms.iter().flat_map(|name| self.text(name)).collect();
+        let mut kind = Vec::new();
+        for text in ["ray.io/v1", "RayJob", "rayjobs"] {
+            kind.extend(self.text(text));
+        }
+        kind.extend([1, 47]);
+        let mut record = Vec::new();
+        record.extend(self.text(&guest.name));
+        record.extend(self.text(&guest.version));
+        record.extend([self.words(&names), u32::try_from(guest.algorithms.len()).unwrap()]);
+        record.extend(self.text("Title"));
+        record.extend(self.text("A summary."));
+        record.extend(self.text(&guest.schema));
+        record.extend(self.text(r#"{"type":"object"}"#));
+        record.extend([self.words(&kind), 1]);
+        record.extend([0, 0, 0, 0]);
+        self.words(&record)
+    }
+
+    fn escaped(&self) -> String {
+        self.0.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "\\{byte:02x}").unwrap();
+            text
+        })
+    }
+}

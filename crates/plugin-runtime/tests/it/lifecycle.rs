@@ -1,0 +1,168 @@
+//! Versions, reloads, and the cache of compiled code.
+
+use std::os::unix::fs::PermissionsExt;
+
+use plugin_runtime::{Config, PluginRuntime, StartError};
+use serde_json::json;
+use training::ports::{PluginFault, Plugins};
+
+use crate::guests::Guest;
+use crate::support::{config, dir_with, info, job, start};
+
+#[tokio::test]
+async fn highest_version_is_active_and_every_version_is_found_by_digest() {
+    let dir = dir_with(&[
+        ("a.wasm", Guest::good("a").version("1.10.0").build()),
+        ("b.wasm", Guest::good("a").version("1.9.0").build()),
+        ("c.wasm", Guest::good("a").version("1.10.0-rc.1").build()),
+    ]);
+    let runtime = start(config(dir.path())).await;
+    assert_eq!(info(&runtime, "a").version, "1.10.0");
+    let old = training::PluginDigest::of(Guest::good("a").version("1.9.0").build());
+    assert!(runtime.convert(&old, &job("a", json!({}))).await.is_ok());
+}
+
+#[tokio::test]
+async fn algorithm_stays_with_the_plugin_that_had_it() {
+    let claim = |name: &str| Guest { algorithms: vec!["x".to_owned()], ..Guest::good(name) };
+    let dir = dir_with(&[("b.wasm", claim("first").build())]);
+    let runtime = start(config(dir.path())).await;
+    std::fs::write(dir.path().join("a.wasm"), claim("second").build()).unwrap();
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "x").name, "first");
+    let catalog = runtime.catalog();
+    let failure = &catalog.failures()[0];
+    assert_eq!(failure.file, "a.wasm");
+    assert!(failure.reason.contains("`first` already serves"), "{}", failure.reason);
+
+    std::fs::remove_file(dir.path().join("b.wasm")).unwrap();
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "x").name, "second");
+    assert!(runtime.catalog().failures().is_empty());
+}
+
+#[tokio::test]
+async fn same_version_with_other_bytes_is_refused() {
+    let other = Guest { schema: r#"{"type":"object"}"#.to_owned(), ..Guest::good("a") };
+    let dir = dir_with(&[("1.wasm", Guest::good("a").build()), ("2.wasm", other.build())]);
+    let runtime = start(config(dir.path())).await;
+    assert!(runtime.catalog().failures()[0].reason.contains("other bytes of plugin `a` 1.0.0"));
+}
+
+#[tokio::test]
+async fn broken_replacement_keeps_the_last_good_plugin() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let runtime = start(config(dir.path())).await;
+    let before = info(&runtime, "a");
+    std::fs::write(dir.path().join("a.wasm"), b"half").unwrap();
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "a").digest, before.digest);
+    assert_eq!(runtime.catalog().failures().len(), 1);
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "a").digest, before.digest);
+}
+
+#[tokio::test]
+async fn removed_plugin_is_inactive_but_still_answers_by_digest() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let runtime = start(config(dir.path())).await;
+    let old = info(&runtime, "a");
+    std::fs::write(dir.path().join("a.wasm"), Guest::good("a").version("2.0.0").build()).unwrap();
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "a").version, "2.0.0");
+    assert!(runtime.convert(&old.digest, &job("a", json!({}))).await.is_ok());
+    std::fs::remove_file(dir.path().join("a.wasm")).unwrap();
+    runtime.reload().await.unwrap();
+    assert!(runtime.resolve("a").is_none() && runtime.list().is_empty());
+    assert!(runtime.convert(&old.digest, &job("a", json!({}))).await.is_ok());
+}
+
+#[tokio::test]
+async fn unknown_digest_is_not_loaded_and_interpret_falls_back_to_the_algorithm() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let runtime = start(config(dir.path())).await;
+    let unknown = training::PluginDigest::of("unknown");
+    let result = runtime.convert(&unknown, &job("a", json!({}))).await;
+    assert!(matches!(result, Err(PluginFault::NotLoaded(_))), "{result:?}");
+    assert!(runtime.interpret(&unknown, "a", &json!({})).await.is_ok());
+    assert!(runtime.interpret(&unknown, "b", &json!({})).await.is_err());
+}
+
+#[tokio::test]
+async fn settings_that_break_the_schema_fail_the_plugin() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let mut config = config(dir.path());
+    config.settings.insert("a".to_owned(), json!([]));
+    let runtime = start(config).await;
+    assert!(runtime.catalog().failures()[0].reason.contains("settings for plugin `a`"));
+}
+
+#[tokio::test]
+async fn directory_that_is_missing_stops_the_start() {
+    let dir = dir_with(&[]);
+    let result = PluginRuntime::start(config(&dir.path().join("missing"))).await;
+    assert!(matches!(result, Err(StartError::Directory { .. })), "{result:?}");
+}
+
+/// Names of the cached entries.
+fn entries(cache: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[tokio::test]
+async fn compiled_code_is_kept_reused_and_replaced_when_it_is_damaged() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let home = tempfile::tempdir().unwrap();
+    let cache = home.path().join("cache");
+    let config = Config { cache_dir: Some(cache.clone()), ..config(dir.path()) };
+
+    start(config.clone()).await;
+    let [entry] = entries(&cache).try_into().unwrap();
+    assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        std::fs::metadata(cache.join("secret")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let written = |path: &std::path::Path| std::fs::metadata(path).unwrap().modified().unwrap();
+    let first = written(&entry);
+
+    let runtime = start(config.clone()).await;
+    assert!(runtime.convert(&info(&runtime, "a").digest, &job("a", json!({}))).await.is_ok());
+    assert_eq!(written(&entry), first, "a hit writes nothing");
+    drop(runtime);
+
+    // A flipped byte in the middle is native code that somebody else chose.
+    let intact = std::fs::read(&entry).unwrap();
+    let mut damaged = intact.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    std::fs::remove_file(&entry).unwrap();
+    std::fs::write(&entry, &damaged).unwrap();
+    let runtime = start(config).await;
+    assert!(runtime.convert(&info(&runtime, "a").digest, &job("a", json!({}))).await.is_ok());
+    assert_ne!(std::fs::read(&entry).unwrap(), damaged);
+}
+
+#[tokio::test]
+async fn cache_that_others_may_write_to_stops_the_start() {
+    let dir = dir_with(&[]);
+    let home = tempfile::tempdir().unwrap();
+    let open = home.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let config = Config { cache_dir: Some(open.clone()), ..config(dir.path()) };
+    let result = PluginRuntime::start(config.clone()).await;
+    assert!(matches!(result, Err(StartError::Cache { .. })), "{result:?}");
+
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::write(open.join("secret"), [7; 32]).unwrap();
+    std::fs::set_permissions(open.join("secret"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let result = PluginRuntime::start(config).await;
+    assert!(matches!(result, Err(StartError::Cache { .. })), "{result:?}");
+}
