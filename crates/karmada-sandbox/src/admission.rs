@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
     clock::{self, Ids},
     json::{self as js, label, list, meta, text},
@@ -49,7 +50,7 @@ pub(crate) fn check_metadata(res: Res, object: &Value) -> ApiResult<()> {
         let why = format!("Invalid value: \"{name}\": must be no more than {limit} characters");
         return Err(ApiError::invalid(res, name, "metadata.name", &why));
     }
-    for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
+    for (key, value) in object.at(&["metadata", "labels"]).as_object().into_iter().flatten() {
         let Some(value) = value.as_str() else {
             return Err(ApiError::bad_request(format!(
                 "{} in version \"{}\" cannot be handled as a {}: json: cannot unmarshal into Go \
@@ -59,7 +60,9 @@ pub(crate) fn check_metadata(res: Res, object: &Value) -> ApiResult<()> {
         };
         let short = key.rsplit_once('/').map_or(key.as_str(), |(_, short)| short);
         if !is_label_value(short) || short.is_empty() {
-            let why = format!("Invalid value: \"{key}\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character");
+            let why = format!(
+                "Invalid value: \"{key}\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+            );
             return Err(ApiError::invalid(res, name, "metadata.labels", &why));
         }
         if value.len() > 63 {
@@ -67,7 +70,9 @@ pub(crate) fn check_metadata(res: Res, object: &Value) -> ApiResult<()> {
             return Err(ApiError::invalid(res, name, "metadata.labels", &why));
         }
         if !is_label_value(value) {
-            let why = format!("Invalid value: \"{value}\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character");
+            let why = format!(
+                "Invalid value: \"{value}\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+            );
             return Err(ApiError::invalid(res, name, "metadata.labels", &why));
         }
     }
@@ -110,7 +115,7 @@ pub(crate) fn default_fields(res: Res, object: &mut Value, uid: &str, now: Times
             set_default(object, &["spec", "backoffLimit"], json!(6));
             set_default(object, &["spec", "completionMode"], json!("NonIndexed"));
             set_default(object, &["spec", "suspend"], json!(false));
-            if object["spec"].get("selector").is_none() {
+            if object.at(&["spec"]).get("selector").is_none() {
                 let label = "batch.kubernetes.io/controller-uid";
                 js::set(object, &["spec", "selector"], json!({ "matchLabels": { label: uid } }));
                 js::set(object, &["spec", "template", "metadata", "labels", label], uid);
@@ -177,7 +182,7 @@ pub(crate) fn mutate(res: Res, object: &mut Value, ids: &mut Ids) {
 
 /// The mutating webhook on every write, and the defaults in the CRD.
 pub(crate) fn mutate_update(res: Res, object: &mut Value) {
-    if !has_webhook(res) || !object["spec"].is_object() {
+    if !has_webhook(res) || !object.at(&["spec"]).is_object() {
         return;
     }
     let namespace = meta(object, "namespace").to_owned();
@@ -185,7 +190,7 @@ pub(crate) fn mutate_update(res: Res, object: &mut Value) {
     set_default(object, &["spec", "preemption"], json!("Never"));
     set_default(object, &["spec", "priority"], json!(0));
     set_default(object, &["spec", "schedulerName"], json!("default-scheduler"));
-    if let Some(selectors) = object["spec"]["resourceSelectors"].as_array().cloned()
+    if let Some(selectors) = object.at(&["spec", "resourceSelectors"]).as_array().cloned()
         && res.namespaced
     {
         let filled: Vec<Value> = selectors
@@ -197,8 +202,8 @@ pub(crate) fn mutate_update(res: Res, object: &mut Value) {
             .collect();
         js::set(object, &["spec", "resourceSelectors"], filled);
     }
-    let placement = &object["spec"]["placement"];
-    if let Some(constraints) = placement["spreadConstraints"].as_array().cloned() {
+    let placement = object.at(&["spec", "placement"]);
+    if let Some(constraints) = placement.at(&["spreadConstraints"]).as_array().cloned() {
         let filled: Vec<Value> = constraints
             .into_iter()
             .map(|mut constraint| {
@@ -213,7 +218,7 @@ pub(crate) fn mutate_update(res: Res, object: &mut Value) {
             .collect();
         js::set(object, &["spec", "placement", "spreadConstraints"], filled);
     }
-    if object["spec"]["placement"]["replicaScheduling"].is_object() {
+    if object.at(&["spec", "placement", "replicaScheduling"]).is_object() {
         let at = ["spec", "placement", "replicaScheduling"];
         set_default(object, &[&at[..], &["replicaSchedulingType"]].concat(), json!("Divided"));
         let divided = text(object, "/spec/placement/replicaScheduling/replicaSchedulingType");
@@ -238,7 +243,7 @@ pub(crate) fn validate(res: Res, old: Option<&Value>, new: &Value) -> ApiResult<
     }
     for (at, selector) in selectors.iter().enumerate() {
         for field in ["apiVersion", "kind"] {
-            if selector[field].as_str().is_none_or(str::is_empty) {
+            if selector.at(&[field]).as_str().is_none_or(str::is_empty) {
                 let path = format!("spec.resourceSelectors[{at}].{field}");
                 return Err(ApiError::invalid(res, name, &path, "Required value"));
             }
@@ -255,7 +260,7 @@ pub(crate) fn validate(res: Res, old: Option<&Value>, new: &Value) -> ApiResult<
                 label(old, id).unwrap_or_default()
             ));
         }
-        if old["spec"]["schedulerName"] != new["spec"]["schedulerName"] {
+        if old.at(&["spec", "schedulerName"]) != new.at(&["spec", "schedulerName"]) {
             return deny("the schedulerName should not be updated");
         }
     }
@@ -275,16 +280,22 @@ pub(crate) fn validate(res: Res, old: Option<&Value>, new: &Value) -> ApiResult<
             ));
         }
     }
-    validate_placement(&new["spec"]["placement"]).or_else(|why| deny(&why))?;
-    if new["spec"]["failover"]["application"].is_object() && !js::flag(new, "/spec/propagateDeps") {
-        return deny("spec.propagateDeps: Invalid value: false: application failover is set, propagateDeps must be true");
+    validate_placement(new.at(&["spec", "placement"])).or_else(|why| deny(&why))?;
+    if new.at(&["spec", "failover", "application"]).is_object()
+        && !js::flag(new, "/spec/propagateDeps")
+    {
+        return deny(
+            "spec.propagateDeps: Invalid value: false: application failover is set, propagateDeps must be true",
+        );
     }
     Ok(())
 }
 
 fn validate_placement(placement: &Value) -> Result<(), String> {
     let at = "spec.placement";
-    if placement["clusterAffinity"].is_object() && placement["clusterAffinities"].is_array() {
+    if placement.at(&["clusterAffinity"]).is_object()
+        && placement.at(&["clusterAffinities"]).is_array()
+    {
         return Err(format!(
             "{at}: Invalid value: clusterAffinities cannot co-exist with clusterAffinity"
         ));
@@ -302,7 +313,9 @@ fn validate_placement(placement: &Value) -> Result<(), String> {
     for (index, one) in constraints.iter().enumerate() {
         let at = format!("{at}.spreadConstraints[{index}]");
         if one.get("spreadByField").is_some() && one.get("spreadByLabel").is_some() {
-            return Err(format!("{at}: Invalid value: spreadByLabel should not co-exist with spreadByField"));
+            return Err(format!(
+                "{at}: Invalid value: spreadByLabel should not co-exist with spreadByField"
+            ));
         }
         let (min, max) = (js::int(one, "/minGroups"), js::int(one, "/maxGroups"));
         if min.unwrap_or_default() < 0 || max.unwrap_or_default() < 0 {
@@ -312,11 +325,13 @@ fn validate_placement(placement: &Value) -> Result<(), String> {
             && max > 0
             && max < min
         {
-            return Err(format!("{at}.maxGroups: Invalid value: {max}: maxGroups lower than minGroups is not allowed"));
+            return Err(format!(
+                "{at}.maxGroups: Invalid value: {max}: maxGroups lower than minGroups is not allowed"
+            ));
         }
     }
     let by_field = constraints.iter().any(|one| one.get("spreadByField").is_some());
-    let by_cluster = constraints.iter().any(|one| one["spreadByField"] == "cluster");
+    let by_cluster = constraints.iter().any(|one| one.at(&["spreadByField"]) == "cluster");
     if by_field && !by_cluster {
         return Err(format!(
             "{at}.spreadConstraints: Invalid value: the cluster spread constraint must be enabled \
@@ -378,7 +393,7 @@ pub(crate) fn check_schema(key: &Key, body: &Value) -> ApiResult<()> {
     if !has_webhook(key.res) {
         return Ok(());
     }
-    let fault = check_fields(&body["spec"], "").or_else(|| {
+    let fault = check_fields(body.at(&["spec"]), "").or_else(|| {
         list(body, "/spec/resourceSelectors").iter().find_map(|selector| {
             let unknown = selector
                 .as_object()

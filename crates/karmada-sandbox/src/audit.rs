@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::json::Tree as _;
 use crate::server::{Call, Counts};
 
 /// Enough for ten mutating requests for each of 10 000 jobs; older entries are dropped.
@@ -47,9 +48,9 @@ impl Audit {
     pub(crate) fn record(&mut self, call: &Call, status: u16, uid: &str, at: Timestamp) {
         let named = serde_json::from_slice::<Value>(&call.body)
             .ok()
-            .and_then(|body| body["metadata"]["name"].as_str().map(str::to_owned));
-        let name = named
-            .unwrap_or_else(|| call.path.rsplit('/').next().unwrap_or_default().to_owned());
+            .and_then(|body| body.at(&["metadata", "name"]).as_str().map(str::to_owned));
+        let name =
+            named.unwrap_or_else(|| call.path.rsplit('/').next().unwrap_or_default().to_owned());
         if self.entries.len() >= LENGTH {
             self.entries.pop_front();
         }

@@ -1,10 +1,31 @@
 //! Small readers and writers for `serde_json::Value` trees shaped like Kubernetes objects. Knows
-//! no kind; every module of this crate calls it. Reading with `value["key"]` is safe (absent is
+//! no kind; every module of this crate calls it. Reading with `value.at(&["key"])` is safe (absent is
 //! `Null`); writing goes through here because writing by index is not.
 
 use serde_json::{Map, Value, json};
 
 static EMPTY: &[Value] = &[];
+static NULL: Value = Value::Null;
+
+/// Reading a tree by path. Absent is `Null`, at any depth.
+pub(crate) trait Tree {
+    /// The value at `path`; a number selects a member of a list.
+    fn at(&self, path: &[&str]) -> &Value;
+}
+
+impl Tree for Value {
+    fn at(&self, path: &[&str]) -> &Value {
+        path.iter().try_fold(self, |here, part| child(here, part)).unwrap_or(&NULL)
+    }
+}
+
+fn child<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(map) => map.get(part),
+        Value::Array(list) => list.get(part.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
 
 /// The string at `pointer`, or the empty string.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -28,19 +49,19 @@ pub(crate) fn flag(value: &Value, pointer: &str) -> bool {
 
 /// `metadata.<field>` as a string.
 pub(crate) fn meta<'a>(value: &'a Value, field: &str) -> &'a str {
-    value["metadata"][field].as_str().unwrap_or_default()
+    value.at(&["metadata", field]).as_str().unwrap_or_default()
 }
 
 pub(crate) fn label<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value["metadata"]["labels"][key].as_str()
+    value.at(&["metadata", "labels", key]).as_str()
 }
 
 pub(crate) fn annotation<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value["metadata"]["annotations"][key].as_str()
+    value.at(&["metadata", "annotations", key]).as_str()
 }
 
 pub(crate) fn is_terminating(value: &Value) -> bool {
-    value["metadata"]["deletionTimestamp"].is_string()
+    value.at(&["metadata", "deletionTimestamp"]).is_string()
 }
 
 /// The object at `path`, created (or put in the place of something that is not an object).
@@ -133,13 +154,13 @@ pub(crate) fn set_condition(value: &mut Value, path: &[&str], mut condition: Val
     let Some((last, parents)) = path.split_last() else { return };
     let conditions = object(value, parents).entry(*last).or_insert_with(|| json!([]));
     let Some(all) = conditions.as_array_mut() else { return };
-    match all.iter_mut().find(|one| one["type"] == condition["type"]) {
+    match all.iter_mut().find(|one| one.at(&["type"]) == condition.at(&["type"])) {
         Some(old) => {
-            if old["status"] == condition["status"] {
-                let since = old["lastTransitionTime"].clone();
+            if old.at(&["status"]) == condition.at(&["status"]) {
+                let since = old.at(&["lastTransitionTime"]).clone();
                 set(&mut condition, &["lastTransitionTime"], since);
                 if old.get("lastProbeTime").is_some() {
-                    let since = old["lastProbeTime"].clone();
+                    let since = old.at(&["lastProbeTime"]).clone();
                     set(&mut condition, &["lastProbeTime"], since);
                 }
             }
@@ -151,7 +172,9 @@ pub(crate) fn set_condition(value: &mut Value, path: &[&str], mut condition: Val
 
 /// Whether the list at `pointer` has a condition of this type that is true.
 pub(crate) fn condition_is_true(value: &Value, pointer: &str, kind: &str) -> bool {
-    list(value, pointer).iter().any(|one| one["type"] == kind && one["status"] == "True")
+    list(value, pointer)
+        .iter()
+        .any(|one| one.at(&["type"]) == kind && one.at(&["status"]) == "True")
 }
 
 /// Standard base64, for `stringData`.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, annotation, list, meta, text},
     objects::{Api, Change, Key, Res, resources as r},
@@ -92,7 +93,7 @@ fn wake_owner(api: &mut Api, key: &Key, object: &Value) {
 
 fn owner_reference(owner: &Value) -> Value {
     json!([{
-        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": meta(owner, "name"),
+        "apiVersion": owner.at(&["apiVersion"]), "kind": owner.at(&["kind"]), "name": meta(owner, "name"),
         "uid": meta(owner, "uid"), "controller": true, "blockOwnerDeletion": true,
     }])
 }
@@ -118,11 +119,11 @@ fn outcome(object: &Value, failures: i64) -> &str {
 fn pod_from(owner: &Value, template: &Value, name: &str, labels: &[(&str, &str)]) -> Value {
     let mut pod = json!({
         "metadata": { "name": name, "ownerReferences": owner_reference(owner) },
-        "spec": template["spec"],
+        "spec": template.at(&["spec"]),
     });
     for map in ["labels", "annotations"] {
-        if template["metadata"][map].is_object() {
-            js::set(&mut pod, &["metadata", map], template["metadata"][map].clone());
+        if template.at(&["metadata", map]).is_object() {
+            js::set(&mut pod, &["metadata", map], template.at(&["metadata", map]).clone());
         }
     }
     for (key, value) in labels {

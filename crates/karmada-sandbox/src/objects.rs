@@ -19,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use self::resources::{Res, Resource};
+use crate::json::Tree as _;
 use crate::{clock::Ids, json};
 
 /// How many events a watch may lag behind before it gets 410. The real server keeps about five
@@ -141,11 +142,9 @@ impl Api {
         res: Res,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> + 'a {
-        self.objects
-            .range(Key::new(res, namespace, "")..)
-            .take_while(move |(key, _)| {
-                key.res == res && (namespace.is_empty() || key.namespace == namespace)
-            })
+        self.objects.range(Key::new(res, namespace, "")..).take_while(move |(key, _)| {
+            key.res == res && (namespace.is_empty() || key.namespace == namespace)
+        })
     }
 
     /// Every object of a namespace, whatever its resource.
@@ -222,7 +221,7 @@ impl Api {
             self.forget_owners(&key, old);
         }
         for owner in json::list(&new, "/metadata/ownerReferences") {
-            if let Some(uid) = owner["uid"].as_str() {
+            if let Some(uid) = owner.at(&["uid"]).as_str() {
                 self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
             }
         }
@@ -258,7 +257,7 @@ impl Api {
 
     fn forget_owners(&mut self, key: &Key, object: &Value) {
         for owner in json::list(object, "/metadata/ownerReferences") {
-            let Some(uid) = owner["uid"].as_str() else { continue };
+            let Some(uid) = owner.at(&["uid"]).as_str() else { continue };
             if let Some(children) = self.owned.get_mut(uid) {
                 children.remove(key);
                 if children.is_empty() {

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
     AuditEntry, Config, Faults, TimeMode, clock,
     objects::{Key, resources, write::Write},
@@ -131,7 +132,7 @@ impl Sandbox {
             let Some(api) = world.api_mut(cluster) else { return false };
             let key = Key::new(res, namespace, name);
             api.edit(&key, |object| {
-                let mut merged = object["status"].take();
+                let mut merged = object.at(&["status"]).clone();
                 crate::objects::patch::merge(&mut merged, &status);
                 crate::json::set(object, &["status"], merged);
             });
@@ -261,7 +262,7 @@ async fn drive(shared: &Shared) {
         tokio::select! {
             () = shared.stop.cancelled() => return,
             () = shared.wake.notified() => {}
-            () = tokio::time::sleep(idle.unwrap_or(Duration::from_secs(3600))) => {}
+            () = tokio::time::sleep(idle.unwrap_or(Duration::from_hours(1))) => {}
         }
         if shared.stop.is_cancelled() {
             return;

@@ -24,8 +24,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::request::Place;
 pub(crate) use self::request::Call;
+use self::request::Place;
 use crate::{
     TimeMode,
     audit::Audit,
@@ -151,7 +151,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
             Action::FailAfter(error) => swallow = Some(error),
         }
     }
-    let response = route(&shared, &call).await;
+    let response = route(&shared, &call);
     shared.wake.notify_one();
     swallow.map_or(response, |error| render::error(&error))
 }
@@ -163,11 +163,8 @@ fn record(shared: &Shared, call: &Call, status: u16, uid: &str) {
     }
 }
 
-async fn route(shared: &Arc<Shared>, call: &Call) -> Response {
-    let place = match Place::of(&call.path) {
-        Ok(place) => place,
-        Err(error) => return render::error(&error),
-    };
+fn route(shared: &Arc<Shared>, call: &Call) -> Response {
+    let place = Place::of(&call.path);
     // The check that the member answers comes before anything the member would say.
     let refused = {
         let world = shared.world();

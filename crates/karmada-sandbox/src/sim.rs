@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    ClusterConfig, Config, TimeMode, clock,
-    karmada,
+    ClusterConfig, Config, TimeMode, clock, karmada,
     kinds::{self, nodes::Nodes, runs::Runs},
     objects::{
         Api, Key,
@@ -265,7 +264,9 @@ impl World {
             for res in resources::ALL.iter().filter(|res| res.group == group) {
                 let keys: Vec<Key> = api.all(res, "").map(|(key, _)| key.clone()).collect();
                 for key in keys {
-                    api.edit(&key, |object| crate::json::set(object, &["metadata", "finalizers"], json!([])));
+                    api.edit(&key, |object| {
+                        crate::json::set(object, &["metadata", "finalizers"], json!([]));
+                    });
                     api.discard(&key);
                 }
                 let name = format!("{}.{group}", res.plural);

@@ -95,11 +95,8 @@ impl ApiError {
             .map(|(manager, field)| format!("conflict with \"{manager}\": {field}"))
             .collect();
         let plural = if conflicts.len() == 1 { "conflict" } else { "conflicts" };
-        let message = format!(
-            "Apply failed with {} {plural}: {}",
-            conflicts.len(),
-            texts.join("\n")
-        );
+        let message =
+            format!("Apply failed with {} {plural}: {}", conflicts.len(), texts.join("\n"));
         Self::new(409, "Conflict", message).details(json!({ "causes": causes }))
     }
 

@@ -9,6 +9,7 @@ use super::{
     WORK_FINALIZER, WORK_ID, WORK_NAME, WORK_NAMESPACE, dependencies, execution_namespace,
     reference, scheduler, status, uid, work_name,
 };
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, flag, int, is_terminating, label, list, text},
     objects::{
@@ -42,7 +43,7 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
 pub(super) fn gone(world: &mut World, key: &Key, last: &Value) {
     world.karmada.synced.remove(uid(last));
     world.karmada.reschedule.remove(key);
-    if let Some(template) = reference(&last["spec"]["resource"]) {
+    if let Some(template) = reference(last.at(&["spec", "resource"])) {
         world.control.touch(template);
     }
 }
@@ -73,9 +74,10 @@ fn remove_works(world: &mut World, binding: &Value, keep: &BTreeMap<String, Opti
     let clusters: Vec<String> = world.members.keys().cloned().collect();
     for cluster in clusters.iter().filter(|cluster| !keep.contains_key(*cluster)) {
         let key = work_key(binding, cluster);
-        let ours = world.control.get(&key).is_some_and(|work| {
-            label(work, BINDING_ID) == label(binding, BINDING_ID)
-        });
+        let ours = world
+            .control
+            .get(&key)
+            .is_some_and(|work| label(work, BINDING_ID) == label(binding, BINDING_ID));
         if ours {
             world.control.discard(&key);
         }
@@ -86,7 +88,7 @@ fn remove_works(world: &mut World, binding: &Value, keep: &BTreeMap<String, Opti
 fn sync_works(world: &mut World, key: &Key, binding: &Value) -> bool {
     let targets = targets(binding);
     remove_works(world, binding, &targets);
-    let Some(template_key) = reference(&binding["spec"]["resource"]) else { return true };
+    let Some(template_key) = reference(binding.at(&["spec", "resource"])) else { return true };
     let Some(template) = world.control.get(&template_key).cloned() else { return false };
     if uid(&template) != text(binding, "/spec/resource/uid") {
         return false;
@@ -202,7 +204,7 @@ fn revise(manifest: &mut Value, replicas: Option<i64>, divided: bool) {
         "Deployment" => js::set(manifest, &["spec", "replicas"], replicas),
         "Job" => {
             js::set(manifest, &["spec", "parallelism"], replicas);
-            if divided && manifest["spec"]["completions"].is_number() {
+            if divided && manifest.at(&["spec", "completions"]).is_number() {
                 js::set(manifest, &["spec", "completions"], replicas);
             }
         }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{condition, execution_namespace, scheduler};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, condition_is_true, list, text},
@@ -57,7 +58,13 @@ pub(crate) fn readiness(world: &mut World, name: &str) {
     let Some(member) = world.members.get(name) else { return };
     let up = member.reachable;
     let ready = if up {
-        condition(world, "Ready", true, "ClusterReady", "cluster is healthy and ready to accept workloads")
+        condition(
+            world,
+            "Ready",
+            true,
+            "ClusterReady",
+            "cluster is healthy and ready to accept workloads",
+        )
     } else {
         condition(world, "Ready", false, "ClusterNotReachable", "cluster is not reachable")
     };
@@ -104,8 +111,8 @@ pub(crate) fn poll(world: &mut World, name: &str) {
     for res in r::ALL.iter().filter(|res| member.api.serves(res)) {
         let version = res.api_version();
         let entry = json!({ "name": res.plural, "kind": res.kind });
-        let found = groups.iter_mut().find(|group| group["groupVersion"] == version.as_str());
-        match found.and_then(|group| group["resources"].as_array_mut()) {
+        let found = groups.iter_mut().find(|group| group.at(&["groupVersion"]) == version.as_str());
+        match found.and_then(|group| group.get_mut("resources")?.as_array_mut()) {
             Some(resources) => resources.push(entry),
             None => groups.push(json!({ "groupVersion": version, "resources": [entry] })),
         }
@@ -124,7 +131,11 @@ pub(crate) fn poll(world: &mut World, name: &str) {
     world.control.edit(&Key::new(&CLUSTER, "", name), |cluster| {
         js::set(cluster, &["status", "kubernetesVersion"], version);
         js::set(cluster, &["status", "apiEnablements"], groups);
-        js::set(cluster, &["status", "nodeSummary"], json!({ "totalNum": nodes, "readyNum": nodes }));
+        js::set(
+            cluster,
+            &["status", "nodeSummary"],
+            json!({ "totalNum": nodes, "readyNum": nodes }),
+        );
         js::set(cluster, &["status", "resourceSummary"], summary);
         js::set_condition(cluster, &["status", "conditions"], complete);
     });
@@ -133,7 +144,7 @@ pub(crate) fn poll(world: &mut World, name: &str) {
 /// The scheduler reacts to a cluster's labels and spec (taints), never to its status.
 pub(super) fn reconcile(world: &mut World, key: &Key) {
     let Some(cluster) = world.control.get(key) else { return };
-    let seen = format!("{}{}", cluster["metadata"]["labels"], cluster["spec"]);
+    let seen = format!("{}{}", cluster.at(&["metadata", "labels"]), cluster.at(&["spec"]));
     let print = clock::fnv64(&seen);
     let before = world.karmada.clusters_seen.insert(key.name.clone(), print);
     if before.is_some_and(|before| before != print) {

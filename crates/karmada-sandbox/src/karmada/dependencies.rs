@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{BINDING_FINALIZER, BINDING_ID, binding, binding_name, reference, uid};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, flag, is_terminating, list, text},
@@ -27,7 +28,7 @@ pub(super) fn distribute(world: &mut World, key: &Key) {
         }
         return;
     }
-    let Some(template) = reference(&found["spec"]["resource"]) else { return };
+    let Some(template) = reference(found.at(&["spec", "resource"])) else { return };
     let Some(template) = world.control.get(&template).cloned() else { return };
     let mut now = BTreeSet::new();
     for dependency in of(&template) {
@@ -38,17 +39,17 @@ pub(super) fn distribute(world: &mut World, key: &Key) {
             let mut binding = json!({
                 "metadata": { "name": name },
                 "spec": { "resource": {
-                    "apiVersion": object["apiVersion"], "kind": object["kind"],
+                    "apiVersion": object.at(&["apiVersion"]), "kind": object.at(&["kind"]),
                     "namespace": dependency.namespace, "name": dependency.name,
                     "uid": uid(&object),
-                    "resourceVersion": object["metadata"]["resourceVersion"],
+                    "resourceVersion": object.at(&["metadata", "resourceVersion"]),
                 } },
             });
             let id = world.control.ids.uid();
             js::set(&mut binding, &["metadata", "labels", BINDING_ID], id);
             js::add_finalizer(&mut binding, BINDING_FINALIZER);
             let owner = json!([{
-                "apiVersion": object["apiVersion"], "kind": object["kind"],
+                "apiVersion": object.at(&["apiVersion"]), "kind": object.at(&["kind"]),
                 "name": dependency.name, "uid": uid(&object), "controller": true,
             }]);
             js::set(&mut binding, &["metadata", "ownerReferences"], owner);
@@ -56,7 +57,7 @@ pub(super) fn distribute(world: &mut World, key: &Key) {
         }
         let label = depended_by(key);
         let entry = json!({
-            "namespace": key.namespace, "name": key.name, "clusters": found["spec"]["clusters"],
+            "namespace": key.namespace, "name": key.name, "clusters": found.at(&["spec", "clusters"]),
         });
         world.control.edit(&attached, |binding| {
             js::set(binding, &["metadata", "labels", &label], key.name.as_str());
@@ -95,7 +96,7 @@ fn without(binding: &Value, key: &Key) -> Vec<Value> {
 fn leave(world: &mut World, attached: &Key, key: &Key) {
     let Some(found) = world.control.get(attached).cloned() else { return };
     let rest = without(&found, key);
-    let own_policy = !found["spec"]["placement"].is_null();
+    let own_policy = !found.at(&["spec", "placement"]).is_null();
     if rest.is_empty() && !own_policy {
         world.control.discard(attached);
         return;
@@ -180,27 +181,34 @@ fn of(template: &Value) -> BTreeSet<Key> {
 }
 
 fn pod_specs(template: &Value) -> Vec<&Value> {
-    let spec = &template["spec"];
+    let spec = template.at(&["spec"]);
     match text(template, "/kind") {
         "Pod" => vec![spec],
         "RayJob" | "RayCluster" => {
-            let cluster = if spec["rayClusterSpec"].is_object() { &spec["rayClusterSpec"] } else { spec };
+            let cluster = if spec.at(&["rayClusterSpec"]).is_object() {
+                spec.at(&["rayClusterSpec"])
+            } else {
+                spec
+            };
             let mut found = vec![
-                &cluster["headGroupSpec"]["template"]["spec"],
-                &spec["submitterPodTemplate"]["spec"],
+                cluster.at(&["headGroupSpec", "template", "spec"]),
+                spec.at(&["submitterPodTemplate", "spec"]),
             ];
             found.extend(
-                list(cluster, "/workerGroupSpecs").iter().map(|group| &group["template"]["spec"]),
+                list(cluster, "/workerGroupSpecs")
+                    .iter()
+                    .map(|group| group.at(&["template", "spec"])),
             );
             found
         }
-        "PyTorchJob" => spec["pytorchReplicaSpecs"]
+        "PyTorchJob" => spec
+            .at(&["pytorchReplicaSpecs"])
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(_, replica)| &replica["template"]["spec"])
+            .map(|(_, replica)| replica.at(&["template", "spec"]))
             .collect(),
         // A JobSet has no interpreter, so nothing of it is a dependency.
-        _ => vec![&spec["template"]["spec"]],
+        _ => vec![spec.at(&["template", "spec"])],
     }
 }

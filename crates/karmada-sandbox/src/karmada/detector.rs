@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     BINDING_FINALIZER, BINDING_ID, CONFLICT_RESOLUTION, MANAGER, binding_name, event, policies, uid,
 };
+use crate::json::Tree as _;
 use crate::{
     admission::policy_label,
     json::{self as js, annotation, int, is_terminating, label, list, meta, text},
@@ -115,8 +116,8 @@ fn fingerprint(template: &Value, policy: &Value) -> u64 {
             value.hash(&mut hasher);
         }
     }
-    template["metadata"]["labels"].hash(&mut hasher);
-    template["metadata"]["annotations"].hash(&mut hasher);
+    template.at(&["metadata", "labels"]).hash(&mut hasher);
+    template.at(&["metadata", "annotations"]).hash(&mut hasher);
     meta(policy, "uid").hash(&mut hasher);
     int(policy, "/metadata/generation").hash(&mut hasher);
     hasher.finish()
@@ -130,8 +131,7 @@ fn build(
     policy: &Value,
     id: &str,
 ) {
-    let binding_key =
-        Key::new(&r::BINDING, &key.namespace, &binding_name(&key.name, key.res.kind));
+    let binding_key = Key::new(&r::BINDING, &key.namespace, &binding_name(&key.name, key.res.kind));
     let print = fingerprint(template, policy);
     let existing = world.control.get(&binding_key).cloned();
     if let Some(existing) = &existing {
@@ -170,7 +170,7 @@ fn build(
         }
         let dispatching = ["dispatching", "dispatchingOnClusters"];
         for field in dispatching {
-            match policy["spec"]["suspension"].get(field) {
+            match policy.at(&["spec", "suspension"]).get(field) {
                 Some(value) => js::set(binding, &["spec", "suspension", field], value.clone()),
                 None => js::remove_and_tidy(binding, &["spec", "suspension", field]),
             }
@@ -185,10 +185,7 @@ fn build(
     js::set(&mut binding, &["metadata", "labels", BINDING_ID], binding_id);
     fill(&mut binding);
     if world.control.ensure(&r::BINDING, &key.namespace, binding) {
-        let message = format!(
-            "Apply policy({}/{}) succeed",
-            policy_key.namespace, policy_key.name
-        );
+        let message = format!("Apply policy({}/{}) succeed", policy_key.namespace, policy_key.name);
         event(world, template, "Normal", "ApplyPolicySucceed", &message);
     }
 }
@@ -196,15 +193,15 @@ fn build(
 fn binding_spec(template: &Value, policy: &Value) -> Value {
     let mut spec = json!({
         "resource": {
-            "apiVersion": template["apiVersion"], "kind": template["kind"],
+            "apiVersion": template.at(&["apiVersion"]), "kind": template.at(&["kind"]),
             "namespace": meta(template, "namespace"), "name": meta(template, "name"),
             "uid": meta(template, "uid"), "resourceVersion": meta(template, "resourceVersion"),
         },
-        "placement": policy["spec"]["placement"],
-        "schedulerName": policy["spec"]["schedulerName"],
-        "conflictResolution": policy["spec"]["conflictResolution"],
+        "placement": policy.at(&["spec", "placement"]),
+        "schedulerName": policy.at(&["spec", "schedulerName"]),
+        "conflictResolution": policy.at(&["spec", "conflictResolution"]),
     });
-    if spec["placement"].is_null() {
+    if spec.at(&["placement"]).is_null() {
         js::set(&mut spec, &["placement"], json!({}));
     }
     if let Some(resolution) = annotation(template, CONFLICT_RESOLUTION) {
@@ -233,7 +230,7 @@ fn binding_spec(template: &Value, policy: &Value) -> Value {
             _ => list(template, "/spec/template/spec/containers"),
         };
         if let Some(first) = containers.first() {
-            let requests = first["resources"]["requests"].clone();
+            let requests = first.at(&["resources", "requests"]).clone();
             js::set(&mut spec, &["replicaRequirements"], json!({ "resourceRequest": requests }));
         }
     }

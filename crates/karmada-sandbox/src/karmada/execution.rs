@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     BINDING_NAME, BINDING_NAMESPACE, CONFLICT_RESOLUTION, MANAGED, WORK_FINALIZER, WORK_ID,
-    WORK_NAME, WORK_NAMESPACE, binding, binding_of, clusters, condition, health, reference,
+    WORK_NAME, WORK_NAMESPACE, binding, binding_of, clusters, condition, health,
 };
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, is_terminating, label, list, text},
-    objects::{Api, Key, write::Write},
+    objects::{Api, Key, resources, write::Write},
     sim::World,
 };
 
@@ -25,9 +26,9 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
         return;
     }
     let Some(manifest) = list(&work, "/spec/workload/manifests").first().cloned() else { return };
-    let Some(mut target) = reference(&manifest) else { return };
-    target.name = js::meta(&manifest, "name").to_owned();
-    target.namespace = js::meta(&manifest, "namespace").to_owned();
+    let res = resources::by_kind(text(&manifest, "/apiVersion"), text(&manifest, "/kind"));
+    let Some(res) = res else { return };
+    let target = Key::of(res, &manifest);
     let Some(member) = world.members.get_mut(&cluster) else { return };
     if is_terminating(&work) {
         withdraw(&mut member.api, &target, js::flag(&work, "/spec/preserveResourcesOnDeletion"));
@@ -65,7 +66,10 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
             "Manifest has been successfully applied",
         ),
         Err(why) => {
-            let message = format!("Failed to apply all manifests (0/1): {}", why.replace("{cluster}", &cluster));
+            let message = format!(
+                "Failed to apply all manifests (0/1): {}",
+                why.replace("{cluster}", &cluster)
+            );
             condition(world, "Applied", false, "AppliedFailed", &message)
         }
     };
@@ -133,7 +137,7 @@ fn apply(api: &mut Api, target: &Key, manifest: &Value) -> Result<(), String> {
             }
         }
         for map in ["labels", "annotations"] {
-            let wanted = manifest["metadata"][map].as_object().into_iter().flatten();
+            let wanted = manifest.at(&["metadata", map]).as_object().into_iter().flatten();
             for (key, value) in wanted {
                 js::set(object, &["metadata", map, key], value.clone());
             }
@@ -153,7 +157,7 @@ fn retain(desired: &mut Value, observed: &Value) {
         ],
         "Namespace" => &[&["spec"]],
         "Pod" => {
-            js::set(desired, &["spec"], observed["spec"].clone());
+            js::set(desired, &["spec"], observed.at(&["spec"]).clone());
             &[]
         }
         _ => &[],
@@ -181,10 +185,7 @@ fn withdraw(api: &mut Api, target: &Key, preserve: bool) {
         for key in [MANAGED, WORK_ID] {
             js::remove_and_tidy(object, &["metadata", "labels", key]);
         }
-        for key in [
-            crate::admission::POLICY_ID,
-            crate::admission::CLUSTER_POLICY_ID,
-        ] {
+        for key in [crate::admission::POLICY_ID, crate::admission::CLUSTER_POLICY_ID] {
             js::remove_and_tidy(object, &["metadata", "labels", key]);
         }
         for key in [

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{MANAGED, WORK_FINALIZER, WORK_NAME, WORK_NAMESPACE, execution_namespace, work_name};
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, is_terminating, label},
     objects::{
@@ -39,10 +40,10 @@ pub(super) fn reconcile(world: &mut World, key: &Key, deleted: Option<&Value>) {
 }
 
 fn propagate(world: &mut World, namespace: &Value, work: &Key) {
-    let labels = namespace["metadata"]["labels"].clone();
+    let labels = namespace.at(&["metadata", "labels"]).clone();
     let mut manifest = json!({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": { "name": namespace["metadata"]["name"], "labels": labels },
+        "metadata": { "name": namespace.at(&["metadata", "name"]), "labels": labels },
     });
     js::set(&mut manifest, &["metadata", "labels", MANAGED], "true");
     js::set(&mut manifest, &["metadata", "annotations", WORK_NAME], work.name.as_str());
@@ -53,7 +54,9 @@ fn propagate(world: &mut World, namespace: &Value, work: &Key) {
     js::set(&mut manifest, &["metadata", "annotations", resolution], "overwrite");
     let manifests = json!([manifest]);
     if world.control.get(work).is_some() {
-        world.control.edit(work, |work| js::set(work, &["spec", "workload", "manifests"], manifests));
+        world
+            .control
+            .edit(work, |work| js::set(work, &["spec", "workload", "manifests"], manifests));
         return;
     }
     let object = json!({

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::{MANAGER, detector};
+use crate::json::Tree as _;
 use crate::{
     admission::{CLUSTER_POLICY_FINALIZER, POLICY_FINALIZER, policy_label},
     json::{self as js, int, is_terminating, label, list, meta, text},
@@ -46,7 +47,9 @@ impl Index {
         let old = self.entries.remove(key).unwrap_or_default();
         for entry in &old {
             if entry.name.is_empty() {
-                if let Some(set) = self.by_kind.get_mut(&(entry.kind.clone(), entry.namespace.clone())) {
+                if let Some(set) =
+                    self.by_kind.get_mut(&(entry.kind.clone(), entry.namespace.clone()))
+                {
                     set.remove(key);
                 }
             } else {
@@ -108,10 +111,10 @@ fn closeness(policy: &Value, key: &Key, template: &Value) -> Option<u8> {
             let namespace = text(selector, "/namespace");
             namespace.is_empty() || namespace == key.namespace
         })
-        .filter_map(|selector| match (text(selector, "/name"), &selector["labelSelector"]) {
+        .filter_map(|selector| match (text(selector, "/name"), selector.at(&["labelSelector"])) {
             ("", Value::Null) => Some(1),
             ("", labels) => {
-                label_selector_matches(labels, &template["metadata"]["labels"]).then_some(2)
+                label_selector_matches(labels, template.at(&["metadata", "labels"])).then_some(2)
             }
             (name, _) => (name == key.name).then_some(3),
         })

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{condition, reference, uid};
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, int, is_terminating, list, text},
     objects::{
@@ -25,7 +26,7 @@ enum Failure {
 /// Schedules a binding if its spec changed or something asked for it. Returns whether it wrote.
 pub(super) fn schedule(world: &mut World, key: &Key) -> bool {
     let Some(binding) = world.control.get(key).cloned() else { return false };
-    let attached_only = binding["spec"]["placement"].is_null();
+    let attached_only = binding.at(&["spec", "placement"]).is_null();
     let scheduler = text(&binding, "/spec/schedulerName");
     let foreign = !scheduler.is_empty() && scheduler != "default-scheduler";
     let suspended = js::flag(&binding, "/spec/suspension/scheduling");
@@ -39,7 +40,7 @@ pub(super) fn schedule(world: &mut World, key: &Key) -> bool {
         return false;
     }
     let outcome = decide(world, &binding);
-    let placement = binding["spec"]["placement"].to_string();
+    let placement = binding.at(&["spec", "placement"]).to_string();
     let (clusters, group, scheduled) = match outcome {
         Ok((clusters, group)) => {
             let message = "Binding has been scheduled successfully.";
@@ -77,10 +78,11 @@ pub(super) fn schedule(world: &mut World, key: &Key) -> bool {
 type Chosen = (Vec<Value>, Option<String>);
 
 fn decide(world: &World, binding: &Value) -> Result<Chosen, Failure> {
-    let placement = &binding["spec"]["placement"];
+    let placement = binding.at(&["spec", "placement"]);
     let groups = list(placement, "/clusterAffinities");
     if groups.is_empty() {
-        return place(world, binding, &placement["clusterAffinity"]).map(|found| (found, None));
+        return place(world, binding, placement.at(&["clusterAffinity"]))
+            .map(|found| (found, None));
     }
     let mut last = Failure::NoFit("no cluster affinity".to_owned());
     for group in groups {
@@ -93,7 +95,7 @@ fn decide(world: &World, binding: &Value) -> Result<Chosen, Failure> {
 }
 
 fn place(world: &World, binding: &Value, affinity: &Value) -> Result<Vec<Value>, Failure> {
-    let placement = &binding["spec"]["placement"];
+    let placement = binding.at(&["spec", "placement"]);
     let current: Vec<&str> =
         list(binding, "/spec/clusters").iter().map(|one| text(one, "/name")).collect();
     let mut feasible = Vec::new();
@@ -118,7 +120,7 @@ fn place(world: &World, binding: &Value, affinity: &Value) -> Result<Vec<Value>,
     feasible.sort_by_key(|name| (!current.contains(name), *name));
     if let Some(cluster) = list(placement, "/spreadConstraints")
         .iter()
-        .find(|one| one["spreadByField"] == "cluster")
+        .find(|one| one.at(&["spreadByField"]) == "cluster")
         .filter(|_| !ignores_spread(placement))
     {
         let min = count(cluster, "/minGroups");
@@ -146,8 +148,8 @@ fn count(value: &Value, pointer: &str) -> usize {
 /// The trap: dividing without weights (and `replicaScheduling: {}` means exactly that once the
 /// defaults are in) switches spread constraints off.
 fn ignores_spread(placement: &Value) -> bool {
-    let strategy = &placement["replicaScheduling"];
-    let weights = &strategy["weightPreference"];
+    let strategy = placement.at(&["replicaScheduling"]);
+    let weights = strategy.at(&["weightPreference"]);
     let fixed = !list(weights, "/staticWeightList").is_empty()
         && text(weights, "/dynamicWeight").is_empty();
     text(strategy, "/replicaSchedulingType") == "Divided"
@@ -156,10 +158,12 @@ fn ignores_spread(placement: &Value) -> bool {
 }
 
 fn obstacle(binding: &Value, affinity: &Value, cluster: &Value, placed: bool) -> Option<String> {
-    let resource = &binding["spec"]["resource"];
+    let resource = binding.at(&["spec", "resource"]);
     let enabled = list(cluster, "/status/apiEnablements").iter().any(|group| {
-        group["groupVersion"] == resource["apiVersion"]
-            && list(group, "/resources").iter().any(|one| one["kind"] == resource["kind"])
+        group.at(&["groupVersion"]) == resource.at(&["apiVersion"])
+            && list(group, "/resources")
+                .iter()
+                .any(|one| one.at(&["kind"]) == resource.at(&["kind"]))
     });
     if !enabled {
         return Some("did not have the API resource".to_owned());
@@ -206,14 +210,17 @@ fn affine(affinity: &Value, cluster: &Value) -> bool {
     fields
         && (names.is_empty() || names.iter().any(|one| one == name))
         && !list(affinity, "/exclude").iter().any(|one| one == name)
-        && label_selector_matches(&affinity["labelSelector"], &cluster["metadata"]["labels"])
+        && label_selector_matches(
+            affinity.at(&["labelSelector"]),
+            cluster.at(&["metadata", "labels"]),
+        )
 }
 
 fn assign(binding: &Value, clusters: Vec<&str>) -> Vec<Value> {
     let Some(replicas) = int(binding, "/spec/replicas") else {
         return clusters.into_iter().map(|name| json!({ "name": name })).collect();
     };
-    let strategy = &binding["spec"]["placement"]["replicaScheduling"];
+    let strategy = binding.at(&["spec", "placement", "replicaScheduling"]);
     if text(strategy, "/replicaSchedulingType") != "Divided" {
         return clusters
             .into_iter()
@@ -235,7 +242,7 @@ fn assign(binding: &Value, clusters: Vec<&str>) -> Vec<Value> {
             let extra = i64::from(i64::try_from(at).unwrap_or_default() < replicas % total);
             json!({ "name": name, "replicas": replicas / total + extra })
         })
-        .filter(|one| one["replicas"] != 0)
+        .filter(|one| one.at(&["replicas"]) != 0)
         .collect()
 }
 
@@ -251,7 +258,7 @@ pub(super) fn reschedule_all(world: &mut World) {
 /// A WorkloadRebalancer pokes the bindings of the workloads it lists, once.
 pub(super) fn rebalance(world: &mut World, key: &Key) {
     let Some(rebalancer) = world.control.get(key).cloned() else { return };
-    if rebalancer["status"]["finishTime"].is_string() || uid(&rebalancer).is_empty() {
+    if rebalancer.at(&["status", "finishTime"]).is_string() || uid(&rebalancer).is_empty() {
         return;
     }
     let now = crate::clock::stamp(world.now);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{MANAGER, binding, condition, event, reference, uid};
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, condition_is_true, int, is_terminating, list, text},
     objects::{
@@ -35,13 +36,13 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
             js::set(&mut item, &["status"], status.clone());
         }
         let applied =
-            list(&work, "/status/conditions").iter().find(|one| one["type"] == "Applied");
+            list(&work, "/status/conditions").iter().find(|one| one.at(&["type"]) == "Applied");
         match applied {
-            Some(applied) if applied["status"] == "True" => {
+            Some(applied) if applied.at(&["status"]) == "True" => {
                 js::set(&mut item, &["applied"], true);
             }
             Some(applied) => {
-                js::set(&mut item, &["appliedMessage"], applied["message"].clone());
+                js::set(&mut item, &["appliedMessage"], applied.at(&["message"]).clone());
                 all_applied = false;
             }
             None => all_applied = false,
@@ -75,7 +76,7 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
 /// Writes the members' status into the template, for the kinds Karmada knows how to.
 fn template(world: &mut World, key: &Key) {
     let Some(binding) = world.control.get(key).cloned() else { return };
-    let Some(target) = reference(&binding["spec"]["resource"]) else { return };
+    let Some(target) = reference(binding.at(&["spec", "resource"])) else { return };
     let known = [
         &r::RAY_JOB,
         &r::RAY_CLUSTER,
@@ -110,9 +111,8 @@ fn template(world: &mut World, key: &Key) {
             return;
         }
     }
-    let finished = ["Complete", "Failed"]
-        .iter()
-        .any(|kind| condition_is_true(&status, "/conditions", kind));
+    let finished =
+        ["Complete", "Failed"].iter().any(|kind| condition_is_true(&status, "/conditions", kind));
     let wrote = world.control.edit_as(MANAGER, &target, |template| {
         js::set(template, &["status"], status);
     });
@@ -127,12 +127,13 @@ fn template(world: &mut World, key: &Key) {
 
 /// One status is taken as it is; of several, the worst.
 fn merge(statuses: &[&Value]) -> Option<Value> {
-    let rank = |status: &Value| match (text(status, "/jobDeploymentStatus"), text(status, "/jobStatus")) {
-        ("Failed" | "ValidationFailed", _) | (_, "FAILED") => 0,
-        ("Initializing" | "Retrying" | "Suspended" | "Suspending" | "Waiting", _) => 1,
-        ("Running", _) => 2,
-        _ => 3,
-    };
+    let rank =
+        |status: &Value| match (text(status, "/jobDeploymentStatus"), text(status, "/jobStatus")) {
+            ("Failed" | "ValidationFailed", _) | (_, "FAILED") => 0,
+            ("Initializing" | "Retrying" | "Suspended" | "Suspending" | "Waiting", _) => 1,
+            ("Running", _) => 2,
+            _ => 3,
+        };
     statuses.iter().min_by_key(|status| rank(status)).map(|status| Value::clone(status))
 }
 
@@ -143,7 +144,7 @@ pub(super) fn time_to_live(world: &mut World, key: &Key) {
     let end = list(&template, "/status/conditions")
         .iter()
         .find(|one| {
-            matches!(text(one, "/type"), "Complete" | "Failed") && one["status"] == "True"
+            matches!(text(one, "/type"), "Complete" | "Failed") && one.at(&["status"]) == "True"
         })
         .and_then(|one| text(one, "/lastTransitionTime").parse::<jiff::Timestamp>().ok());
     let Some(end) = end else { return };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, int, meta},
@@ -38,7 +39,7 @@ pub(crate) fn emit(
     let event = json!({
         "metadata": { "name": name },
         "involvedObject": {
-            "apiVersion": object["apiVersion"], "kind": object["kind"], "namespace": namespace,
+            "apiVersion": object.at(&["apiVersion"]), "kind": object.at(&["kind"]), "namespace": namespace,
             "name": meta(object, "name"), "uid": meta(object, "uid"),
             "resourceVersion": meta(object, "resourceVersion"),
         },

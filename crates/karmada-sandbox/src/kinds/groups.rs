@@ -4,9 +4,12 @@
 use serde_json::{Value, json};
 
 use super::{DURATION, OUTCOME, mark, owner_reference, pod_from};
+use crate::json::Tree as _;
 use crate::{
     clock,
-    json::{self as js, annotation, condition_is_true, flag, int, is_terminating, list, meta, text},
+    json::{
+        self as js, annotation, condition_is_true, flag, int, is_terminating, list, meta, text,
+    },
     objects::{
         Key,
         resources::{JOB, POD},
@@ -46,9 +49,9 @@ pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
                         "jobset.sigs.k8s.io/job-index": at.to_string(),
                     },
                 },
-                "spec": part["template"]["spec"],
+                "spec": part.at(&["template", "spec"]),
             });
-            let labels = job["metadata"]["labels"].clone();
+            let labels = job.at(&["metadata", "labels"]).clone();
             for (label, value) in labels.as_object().into_iter().flatten() {
                 let path = ["spec", "template", "metadata", "labels", label.as_str()];
                 js::set(&mut job, &path, value.clone());
@@ -70,12 +73,16 @@ pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
             }
         }
         statuses.push(json!({
-            "name": part["name"], "active": active, "ready": ready, "succeeded": succeeded,
+            "name": part.at(&["name"]), "active": active, "ready": ready, "succeeded": succeeded,
             "failed": failed, "suspended": i64::from(suspended),
         }));
     }
     let verdict = match failure {
-        Some(job) => Some(("Failed", "FailedJobs", format!("jobset failed due to one or more job failures: {job}"))),
+        Some(job) => Some((
+            "Failed",
+            "FailedJobs",
+            format!("jobset failed due to one or more job failures: {job}"),
+        )),
         None if all_done && !suspended => {
             Some(("Completed", "AllJobsCompleted", "jobset completed successfully".to_owned()))
         }
@@ -100,7 +107,9 @@ pub(super) fn reconcile_pytorch_job(world: &mut World, cluster: &str, key: &Key)
     let suspended = flag(&job, "/spec/runPolicy/suspend");
     let mut statuses = serde_json::Map::new();
     let (mut wanted, mut running, mut done, mut broken) = (0, 0, 0, false);
-    for (role, replica) in job["spec"]["pytorchReplicaSpecs"].as_object().into_iter().flatten() {
+    for (role, replica) in
+        job.at(&["spec", "pytorchReplicaSpecs"]).as_object().into_iter().flatten()
+    {
         let lower = role.to_lowercase();
         let (mut active, mut succeeded, mut failed) = (0, 0, 0);
         for at in 0..int(replica, "/replicas").unwrap_or(1) {
@@ -113,7 +122,7 @@ pub(super) fn reconcile_pytorch_job(world: &mut World, cluster: &str, key: &Key)
                 ("training.kubeflow.org/replica-index", index.as_str()),
                 ("training.kubeflow.org/operator-name", "pytorchjob-controller"),
             ];
-            let mut pod = pod_from(&job, &replica["template"], &name, &labels);
+            let mut pod = pod_from(&job, replica.at(&["template"]), &name, &labels);
             pass_on(&job, &mut pod);
             if !suspended {
                 member.api.ensure(&POD, &key.namespace, pod);
@@ -141,7 +150,7 @@ pub(super) fn reconcile_pytorch_job(world: &mut World, cluster: &str, key: &Key)
     }
     member.api.edit(key, |job| {
         js::set(job, &["status", "replicaStatuses"], statuses);
-        if job["status"]["startTime"].is_null() && !suspended {
+        if job.at(&["status", "startTime"]).is_null() && !suspended {
             js::set(job, &["status", "startTime"], now.as_str());
         }
         let name = meta(job, "name").to_owned();

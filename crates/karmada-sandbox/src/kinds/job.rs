@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{DURATION, OUTCOME, ROLE, mark, outcome, pod_from};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, annotation, condition_is_true, flag, int, is_terminating, meta, text},
@@ -133,7 +134,7 @@ fn new_pod(job: &Value, suffix: &str, failed: i64, index: Option<i64>) -> Value 
     ];
     let pod_name = index
         .map_or_else(|| format!("{name}-{suffix}"), |index| format!("{name}-{index}-{suffix}"));
-    let mut pod = pod_from(job, &job["spec"]["template"], &pod_name, &labels);
+    let mut pod = pod_from(job, job.at(&["spec", "template"]), &pod_name, &labels);
     if let Some(index) = index {
         let index = index.to_string();
         let key = "batch.kubernetes.io/job-completion-index";

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::rayjob::is_driver;
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{label, list, meta, text},
@@ -25,12 +26,7 @@ pub(crate) struct Lines {
     pub(crate) ended: bool,
 }
 
-pub(crate) fn lines(
-    pod: &Value,
-    container: &str,
-    now: Timestamp,
-    speed: f64,
-) -> ApiResult<Lines> {
+pub(crate) fn lines(pod: &Value, container: &str, now: Timestamp, speed: f64) -> ApiResult<Lines> {
     let pod_name = meta(pod, "name");
     let containers = list(pod, "/spec/containers");
     let name = match (container, containers) {
@@ -51,7 +47,7 @@ pub(crate) fn lines(
     };
     let status =
         list(pod, "/status/containerStatuses").iter().find(|one| text(one, "/name") == name);
-    let state = status.map_or(&Value::Null, |status| &status["state"]);
+    let state = status.map_or(&Value::Null, |status| status.at(&["state"]));
     let started = ["/running/startedAt", "/terminated/startedAt"]
         .iter()
         .find_map(|pointer| text(state, pointer).parse::<Timestamp>().ok());
@@ -88,7 +84,7 @@ pub(crate) fn lines(
         }
     }
     if let Some(finished) = finished {
-        let last = match state["terminated"]["exitCode"].as_i64() {
+        let last = match state.at(&["terminated", "exitCode"]).as_i64() {
             Some(0) => "Training finished.",
             Some(137) => "Killed",
             _ => "RuntimeError: training failed",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
     ClusterConfig, clock,
     json::{self as js, list, quantity, quantity_text},
@@ -138,16 +139,19 @@ impl Nodes {
 }
 
 fn write(amounts: &Amounts) -> Value {
-    amounts.iter().map(|(name, amount)| (name.clone(), json!(quantity_text(name, *amount)))).collect()
+    amounts
+        .iter()
+        .map(|(name, amount)| (name.clone(), json!(quantity_text(name, *amount))))
+        .collect()
 }
 
 /// What a pod asks for; a limit without a request is a request.
 fn requests(pod: &Value) -> Amounts {
     let mut total = Amounts::from([("pods".to_owned(), 1000)]);
     for container in list(pod, "/spec/containers") {
-        let resources = &container["resources"];
-        let mut wanted = resources["limits"].as_object().cloned().unwrap_or_default();
-        for (name, amount) in resources["requests"].as_object().into_iter().flatten() {
+        let resources = container.at(&["resources"]);
+        let mut wanted = resources.at(&["limits"]).as_object().cloned().unwrap_or_default();
+        for (name, amount) in resources.at(&["requests"]).as_object().into_iter().flatten() {
             wanted.insert(name.clone(), amount.clone());
         }
         for (name, amount) in wanted {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{OUTCOME, ROLE, duration, events};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, annotation, is_terminating, list, meta, text},
@@ -55,7 +56,7 @@ fn missing_claim(api: &Api, pod: &Value) -> Option<String> {
     let namespace = meta(pod, "namespace");
     list(pod, "/spec/volumes")
         .iter()
-        .filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
+        .filter_map(|volume| volume.at(&["persistentVolumeClaim", "claimName"]).as_str())
         .find(|claim| api.find(&r::PVC, namespace, claim).is_none())
         .map(|claim| format!("persistentvolumeclaim \"{claim}\" not found"))
 }
@@ -69,8 +70,9 @@ fn missing_config(api: &Api, pod: &Value) -> Option<String> {
             && api.find(&r::SECRET, namespace, name).is_none()
     };
     list(pod, "/spec/containers").iter().find_map(|container| {
-        let values = list(container, "/env").iter().map(|one| &one["valueFrom"]["secretKeyRef"]);
-        let sources = list(container, "/envFrom").iter().map(|one| &one["secretRef"]);
+        let values =
+            list(container, "/env").iter().map(|one| one.at(&["valueFrom", "secretKeyRef"]));
+        let sources = list(container, "/envFrom").iter().map(|one| one.at(&["secretRef"]));
         values
             .chain(sources)
             .find(|reference| absent(reference))
@@ -83,7 +85,9 @@ fn schedule(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
     let Some(member) = world.members.get_mut(cluster) else { return };
     let nodes = member.nodes.count();
     let placed = if annotation(pod, OUTCOME) == Some("unschedulable") {
-        Err(format!("0/{nodes} nodes are available: {nodes} node(s) didn't match Pod's node affinity/selector."))
+        Err(format!(
+            "0/{nodes} nodes are available: {nodes} node(s) didn't match Pod's node affinity/selector."
+        ))
     } else if let Some(missing) = missing_claim(&member.api, pod) {
         Err(format!("0/{nodes} nodes are available: {missing}."))
     } else {
@@ -105,9 +109,15 @@ fn schedule(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
                 set_containers(pod, &json!({"waiting": {"reason": "ContainerCreating"}}), false);
                 js::set(pod, &["status", "startTime"], now.as_str());
             });
-            let message =
-                format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
-            events::emit(&mut member.api, pod, "default-scheduler", "Normal", "Scheduled", &message);
+            let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
+            events::emit(
+                &mut member.api,
+                pod,
+                "default-scheduler",
+                "Normal",
+                "Scheduled",
+                &message,
+            );
             world.poll_soon(cluster);
         }
         Err(why) => {
@@ -121,7 +131,14 @@ fn schedule(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
                     }),
                 );
             });
-            events::emit(&mut member.api, pod, "default-scheduler", "Warning", "FailedScheduling", &why);
+            events::emit(
+                &mut member.api,
+                pod,
+                "default-scheduler",
+                "Warning",
+                "FailedScheduling",
+                &why,
+            );
             if why.contains("not found") {
                 world.wake_in(RETRY, Some(cluster), key);
             }
@@ -154,7 +171,8 @@ fn start(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
         return;
     }
     let number = member.api.ids.next();
-    let address = format!("10.{}.{}.{}", number % 200 + 20, (number >> 8) % 250, (number >> 16) % 250);
+    let address =
+        format!("10.{}.{}.{}", number % 200 + 20, (number >> 8) % 250, (number >> 16) % 250);
     member.api.edit(key, |pod| {
         js::set(pod, &["status", "phase"], "Running");
         js::set(pod, &["status", "podIP"], address);
@@ -221,7 +239,7 @@ fn set_containers(pod: &mut Value, state: &Value, ready: bool) {
         .iter()
         .map(|container| {
             json!({
-                "name": container["name"], "image": container["image"], "imageID": "",
+                "name": container.at(&["name"]), "image": container.at(&["image"]), "imageID": "",
                 "ready": ready, "started": ready, "restartCount": 0, "state": state,
             })
         })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, is_terminating, meta, text},
     objects::Key,
@@ -27,8 +28,8 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
     let Some(member) = world.members.get_mut(cluster) else { return };
     member.api.edit(key, |claim| {
         js::set(claim, &["spec", "volumeName"], format!("pvc-{uid}"));
-        let capacity = claim["spec"]["resources"]["requests"].clone();
-        let modes = claim["spec"]["accessModes"].clone();
+        let capacity = claim.at(&["spec", "resources", "requests"]).clone();
+        let modes = claim.at(&["spec", "accessModes"]).clone();
         js::set(
             claim,
             &["status"],

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{OUTCOME, ROLE, mark, owner_reference, pod_from};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, annotation, int, is_terminating, list, meta, text},
@@ -46,24 +47,25 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
             },
         }),
     );
-    let create = |api: &mut crate::objects::Api, template: &Value, pod: &str, kind: &str, group: &str| {
-        let labels = [
-            ("ray.io/cluster", name),
-            ("ray.io/node-type", kind),
-            ("ray.io/group", group),
-            ("ray.io/is-ray-node", "yes"),
-            ("app.kubernetes.io/created-by", "kuberay-operator"),
-            ("app.kubernetes.io/name", "kuberay"),
-        ];
-        let mut pod = pod_from(&ray, template, pod, &labels);
-        mark(&mut pod, ROLE, "service");
-        if let Some(outcome) = annotation(&ray, OUTCOME) {
-            mark(&mut pod, OUTCOME, outcome);
-        }
-        api.ensure(&POD, &key.namespace, pod);
-    };
+    let create =
+        |api: &mut crate::objects::Api, template: &Value, pod: &str, kind: &str, group: &str| {
+            let labels = [
+                ("ray.io/cluster", name),
+                ("ray.io/node-type", kind),
+                ("ray.io/group", group),
+                ("ray.io/is-ray-node", "yes"),
+                ("app.kubernetes.io/created-by", "kuberay-operator"),
+                ("app.kubernetes.io/name", "kuberay"),
+            ];
+            let mut pod = pod_from(&ray, template, pod, &labels);
+            mark(&mut pod, ROLE, "service");
+            if let Some(outcome) = annotation(&ray, OUTCOME) {
+                mark(&mut pod, OUTCOME, outcome);
+            }
+            api.ensure(&POD, &key.namespace, pod);
+        };
     if of_group("headgroup") == 0 {
-        let template = &ray["spec"]["headGroupSpec"]["template"];
+        let template = ray.at(&["spec", "headGroupSpec", "template"]);
         create(&mut member.api, template, &format!("{name}-head"), "head", "headgroup");
     }
     let mut desired = 0_i64;
@@ -74,7 +76,7 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
         let has = i64::try_from(of_group(group_name)).unwrap_or_default();
         for _ in has..wanted {
             let pod = format!("{name}-{group_name}-worker-{}", member.api.ids.suffix());
-            create(&mut member.api, &group["template"], &pod, "worker", group_name);
+            create(&mut member.api, group.at(&["template"]), &pod, "worker", group_name);
         }
     }
 

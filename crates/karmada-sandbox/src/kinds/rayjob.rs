@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{DURATION, OUTCOME, ROLE, duration, mark, outcome, owner_reference, pod};
+use crate::json::Tree as _;
 use crate::{
     clock,
     json::{self as js, annotation, flag, has_finalizer, int, is_terminating, list, meta, text},
@@ -73,11 +74,14 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
         }
         "Suspending" => {
             job.tear_down(world);
-            job.set(world, json!({
-                "jobDeploymentStatus": "Suspended", "jobStatus": "", "jobId": "",
-                "rayClusterName": "", "dashboardURL": "", "rayClusterStatus": {}, "reason": "",
-                "message": "", "startTime": null, "endTime": null,
-            }));
+            job.set(
+                world,
+                json!({
+                    "jobDeploymentStatus": "Suspended", "jobStatus": "", "jobId": "",
+                    "rayClusterName": "", "dashboardURL": "", "rayClusterStatus": {}, "reason": "",
+                    "message": "", "startTime": null, "endTime": null,
+                }),
+            );
         }
         "Suspended" if !suspend => job.set(world, json!({ "jobDeploymentStatus": "" })),
         "Complete" | "Failed" => job.clean_up(world),
@@ -90,9 +94,13 @@ impl Job<'_> {
     fn set(&self, world: &mut World, status: Value) {
         let Some(member) = world.members.get_mut(self.cluster) else { return };
         member.api.edit(self.key, |job| {
-            let mut merged = job["status"].take();
+            let mut merged = job.at(&["status"]).clone();
             crate::objects::patch::merge(&mut merged, &status);
-            js::set(&mut merged, &["observedGeneration"], job["metadata"]["generation"].clone());
+            js::set(
+                &mut merged,
+                &["observedGeneration"],
+                job.at(&["metadata", "generation"]).clone(),
+            );
             js::set(job, &["status"], merged);
         });
     }
@@ -133,7 +141,7 @@ impl Job<'_> {
             self.refuse(world, &message);
             return;
         }
-        if !self.object["spec"]["rayClusterSpec"].is_object() {
+        if !self.object.at(&["spec", "rayClusterSpec"]).is_object() {
             self.refuse(world, "one of RayClusterSpec or ClusterSelector must be set");
             return;
         }
@@ -150,21 +158,20 @@ impl Job<'_> {
         let mut ray = json!({
             "metadata": {
                 "name": cluster_name, "ownerReferences": owner_reference(self.object),
-                "labels": self.object["metadata"]["labels"],
-                "annotations": self.object["metadata"]["annotations"],
+                "labels": self.object.at(&["metadata", "labels"]),
+                "annotations": self.object.at(&["metadata", "annotations"]),
             },
-            "spec": self.object["spec"]["rayClusterSpec"],
+            "spec": self.object.at(&["spec", "rayClusterSpec"]),
         });
-        for (key, value) in [
-            ("ray.io/originated-from-cr-name", name),
-            ("ray.io/originated-from-crd", "RayJob"),
-        ] {
+        for (key, value) in
+            [("ray.io/originated-from-cr-name", name), ("ray.io/originated-from-crd", "RayJob")]
+        {
             js::set(&mut ray, &["metadata", "labels", key], value);
         }
         js::remove(&mut ray, &["metadata", "annotations", DURATION]);
         mark(&mut ray, OUTCOME, outcome(self.object, self.attempt()));
         member.api.ensure(&RAY_CLUSTER, &self.key.namespace, ray);
-        let started = self.object["status"]["startTime"].as_str().unwrap_or(&now).to_owned();
+        let started = self.object.at(&["status", "startTime"]).as_str().unwrap_or(&now).to_owned();
         self.set(
             world,
             json!({
@@ -198,14 +205,14 @@ impl Job<'_> {
             return;
         }
         let name = self.key.name.as_str();
-        let head = &self.object["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"];
-        let mut template = self.object["spec"]["submitterPodTemplate"].clone();
-        if !template["spec"].is_object() {
+        let head = self.object.at(&["spec", "rayClusterSpec", "headGroupSpec", "template", "spec"]);
+        let mut template = self.object.at(&["spec", "submitterPodTemplate"]).clone();
+        if !template.at(&["spec"]).is_object() {
             let entrypoint = text(self.object, "/spec/entrypoint");
             template = json!({ "spec": {
                 "restartPolicy": "Never",
                 "containers": [{
-                    "name": "ray-job-submitter", "image": head["containers"][0]["image"],
+                    "name": "ray-job-submitter", "image": head.at(&["containers", "0", "image"]),
                     "command": ["/bin/bash", "-ce"],
                     "args": [format!("ray job submit -- {entrypoint}")],
                     "resources": { "requests": { "cpu": "500m", "memory": "200Mi" } },
@@ -224,7 +231,7 @@ impl Job<'_> {
             let mut submitter = json!({
                 "metadata": {
                     "name": name, "ownerReferences": owner_reference(self.object),
-                    "labels": template["metadata"]["labels"],
+                    "labels": template.at(&["metadata", "labels"]),
                 },
                 "spec": { "backoffLimit": 2, "template": template },
             });
@@ -248,9 +255,12 @@ impl Job<'_> {
         if text(self.object, "/status/jobStatus") != "RUNNING" {
             if world.has_been(self.cluster, self.key, &self.uid, "submitted", SUBMISSION) {
                 let now = clock::stamp(world.now);
-                self.set(world, json!({
-                    "jobStatus": "RUNNING", "rayJobInfo": { "startTime": now },
-                }));
+                self.set(
+                    world,
+                    json!({
+                        "jobStatus": "RUNNING", "rayJobInfo": { "startTime": now },
+                    }),
+                );
             }
             return;
         }
@@ -297,7 +307,8 @@ impl Job<'_> {
         let limit = int(self.object, "/spec/backoffLimit").unwrap_or_default();
         let retry = failed && !deadline && counts <= limit;
         self.finish_submitter(world, i64::from(failed));
-        let status = if status.is_empty() { text(self.object, "/status/jobStatus") } else { status };
+        let status =
+            if status.is_empty() { text(self.object, "/status/jobStatus") } else { status };
         let (reason, message) = why.unzip();
         let message = message.or((!failed).then_some("Job finished successfully."));
         self.set(
@@ -357,6 +368,5 @@ impl Job<'_> {
 
 /// Names the pods a log reader may want; the driver's output is in the submitter and the head.
 pub(super) fn is_driver(pod: &Value) -> bool {
-    annotation(pod, ROLE) == Some("submitter")
-        || list(pod, "/metadata/ownerReferences").is_empty()
+    annotation(pod, ROLE) == Some("submitter") || list(pod, "/metadata/ownerReferences").is_empty()
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::resources::Resource;
 use crate::clock;
+use crate::json::Tree as _;
 
 /// A set of leaves: nested `f:` keys, an empty object is a leaf. The key `.` is a map as such,
 /// which is how an empty map is owned.
@@ -157,7 +158,7 @@ fn paths(fields: &Fields, prefix: &str, out: &mut Vec<String>) {
 }
 
 fn entry_fields(entry: &Value) -> Fields {
-    entry["fieldsV1"].as_object().cloned().unwrap_or_default()
+    entry.at(&["fieldsV1"]).as_object().cloned().unwrap_or_default()
 }
 
 fn entries(object: &Value) -> Vec<Value> {
@@ -172,9 +173,9 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn wrote(&self, entry: &Value) -> bool {
-        entry["manager"] == self.manager
-            && entry["operation"] == self.operation
-            && (entry["subresource"] == "status") == self.status
+        entry.at(&["manager"]) == self.manager
+            && entry.at(&["operation"]) == self.operation
+            && (entry.at(&["subresource"]) == "status") == self.status
     }
 
     fn entry(&self, res: &Resource, fields: Fields, now: Timestamp) -> Value {
@@ -218,7 +219,7 @@ pub(crate) fn record_update(
     for mut entry in before {
         let fields = existing(&entry_fields(&entry), new);
         if writer.wrote(&entry) {
-            since = Some(entry["time"].clone());
+            since = Some(entry.at(&["time"]).clone());
             mine = fields;
         } else {
             let rest = minus(&fields, &changed);
@@ -264,7 +265,7 @@ pub(crate) fn apply(live: &Value, apply: &Apply<'_>) -> Result<Value, Vec<(Strin
     for mut entry in entries(live) {
         let fields = entry_fields(&entry);
         if writer.wrote(&entry) {
-            since = Some(entry["time"].clone());
+            since = Some(entry.at(&["time"]).clone());
             formerly = fields;
             continue;
         }
@@ -312,8 +313,7 @@ fn overlay(into: &mut Value, from: &Value, fields: &Fields) {
         let Some(source) = from.get(name) else { continue };
         match value.as_object() {
             Some(inner) if !inner.is_empty() => {
-                let child =
-                    crate::json::object(into, &[]).entry(name).or_insert_with(|| json!({}));
+                let child = crate::json::object(into, &[]).entry(name).or_insert_with(|| json!({}));
                 overlay(child, source, inner);
             }
             _ => {

@@ -85,10 +85,8 @@ impl Api {
         let items: Vec<Arc<Value>> =
             matching.by_ref().take(limit).map(|(_, object)| Arc::clone(object)).collect();
         let next = matching.next().map(|(key, _)| encode(revision, key));
-        let remaining = next
-            .is_some()
-            .then(|| matching.count() + 1)
-            .filter(|_| request.selector.is_empty());
+        let remaining =
+            next.is_some().then(|| matching.count() + 1).filter(|_| request.selector.is_empty());
         Ok(Page { revision, items, continue_token: next, remaining })
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::json::Tree as _;
 use crate::status::{ApiError, ApiResult};
 
 /// RFC 7386.
@@ -78,8 +79,8 @@ fn merge_list(target: &mut Value, field: &str, items: &[Value]) {
         return;
     };
     for item in items {
-        let same = |one: &Value| one[merge_key] == item[merge_key];
-        if item["$patch"] == "delete" {
+        let same = |one: &Value| one.at(&[merge_key]) == item.at(&[merge_key]);
+        if item.at(&["$patch"]) == "delete" {
             list.retain(|one| !same(one));
         } else if let Some(found) = list.iter_mut().find(|one| same(one)) {
             strategic(found, item);

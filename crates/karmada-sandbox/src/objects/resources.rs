@@ -146,7 +146,5 @@ pub(crate) fn by_plural(group: &str, version: &str, plural: &str) -> Option<Res>
 /// Finds a resource by the two identifying fields of a manifest.
 pub(crate) fn by_kind(api_version: &str, kind: &str) -> Option<Res> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ALL.iter()
-        .copied()
-        .find(|res| res.group == group && res.version == version && res.kind == kind)
+    ALL.iter().copied().find(|res| res.group == group && res.version == version && res.kind == kind)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::resources::Resource;
+use crate::json::Tree as _;
 use crate::status::{ApiError, ApiResult};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +48,7 @@ impl Selector {
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
+        let labels = object.at(&["metadata", "labels"]);
         self.labels.iter().all(|requirement| requirement.matches(labels))
             && self.fields.iter().all(|(field, equal, wanted)| {
                 let pointer = format!("/{}", field.replace('.', "/"));
@@ -58,8 +59,9 @@ impl Selector {
 
 /// Matches a `metav1.LabelSelector`; absent or empty matches everything.
 pub(crate) fn label_selector_matches(selector: &Value, labels: &Value) -> bool {
-    let exact = selector["matchLabels"].as_object();
-    let equal = exact.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value));
+    let exact = selector.at(&["matchLabels"]).as_object();
+    let equal =
+        exact.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.at(&[key]) == value));
     equal
         && crate::json::list(selector, "/matchExpressions").iter().all(|term| {
             let key = crate::json::text(term, "/key").to_owned();
@@ -81,13 +83,16 @@ pub(crate) fn label_selector_matches(selector: &Value, labels: &Value) -> bool {
 impl Requirement {
     fn matches(&self, labels: &Value) -> bool {
         let among = |key: &String, values: &Vec<String>| {
-            labels[key].as_str().is_some_and(|found| values.iter().any(|value| value == found))
+            labels
+                .at(&[key])
+                .as_str()
+                .is_some_and(|found| values.iter().any(|value| value == found))
         };
         match self {
             Self::In(key, values) => among(key, values),
             Self::NotIn(key, values) => !among(key, values),
-            Self::Exists(key) => labels[key].is_string(),
-            Self::Absent(key) => !labels[key].is_string(),
+            Self::Exists(key) => labels.at(&[key]).is_string(),
+            Self::Absent(key) => !labels.at(&[key]).is_string(),
         }
     }
 }
@@ -164,13 +169,13 @@ fn supported(res: &Resource, field: &str) -> bool {
         "status.podIP",
     ];
     match (res.plural, field) {
-        (_, "metadata.name") => true,
         (_, "metadata.namespace") => res.namespaced,
         ("pods", field) => POD.contains(&field),
         ("events", field) => {
             field.starts_with("involvedObject.") || ["type", "reason", "source"].contains(&field)
         }
-        ("namespaces", "status.phase")
+        (_, "metadata.name")
+        | ("namespaces", "status.phase")
         | ("secrets", "type")
         | ("nodes", "spec.unschedulable")
         | ("jobs", "status.successful") => true,

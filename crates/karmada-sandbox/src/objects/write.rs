@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Api, Key, Res, fields, patch};
+use crate::json::Tree as _;
 use crate::{
     admission, clock,
     json::{self as js, is_terminating, meta, text},
@@ -107,9 +108,7 @@ impl Api {
         if res.generation {
             js::set(&mut object, &["metadata", "generation"], 1);
         }
-        if !write.manager.is_empty()
-            && js::list(&object, "/metadata/managedFields").is_empty()
-        {
+        if !write.manager.is_empty() && js::list(&object, "/metadata/managedFields").is_empty() {
             let (manager, now) = (write.manager, self.now);
             fields::record_update(None, &mut object, res, false, manager, now);
         }
@@ -267,7 +266,7 @@ impl Api {
                 Some(status) => js::set(&mut kept, &["status"], status.clone()),
                 None => drop(js::remove(&mut kept, &["status"])),
             }
-            if let Some(managed) = new["metadata"].get("managedFields") {
+            if let Some(managed) = new.at(&["metadata"]).get("managedFields") {
                 js::set(&mut kept, &["metadata", "managedFields"], managed.clone());
             }
             new = kept;
@@ -289,13 +288,14 @@ impl Api {
                 "generation",
                 "generateName",
             ] {
-                match old["metadata"].get(field) {
+                match old.at(&["metadata"]).get(field) {
                     Some(value) => js::set(&mut new, &["metadata", field], value.clone()),
                     None => drop(js::remove(&mut new, &["metadata", field])),
                 }
             }
-            if record && new["metadata"].get("managedFields").is_none()
-                && let Some(managed) = old["metadata"].get("managedFields")
+            if record
+                && new.at(&["metadata"]).get("managedFields").is_none()
+                && let Some(managed) = old.at(&["metadata"]).get("managedFields")
             {
                 js::set(&mut new, &["metadata", "managedFields"], managed.clone());
             }
@@ -489,7 +489,13 @@ fn same(old: &Value, new: &Value) -> bool {
                         .and_then(Value::as_array)
                         .into_iter()
                         .flatten()
-                        .map(|one| json!([one["manager"], one["operation"], one["fieldsV1"]]))
+                        .map(|one| {
+                            json!([
+                                one.at(&["manager"]),
+                                one.at(&["operation"]),
+                                one.at(&["fieldsV1"])
+                            ])
+                        })
                         .collect()
                 };
                 left == right
@@ -514,14 +520,11 @@ fn spec_differs(old: &Value, new: &Value) -> bool {
     spec(old) != spec(new)
 }
 
-fn check_identity(
-    res: Res,
-    namespace: &str,
-    name: Option<&str>,
-    object: &Value,
-) -> ApiResult<()> {
+fn check_identity(res: Res, namespace: &str, name: Option<&str>, object: &Value) -> ApiResult<()> {
     if !object.is_object() {
-        return Err(ApiError::bad_request("the object provided is unrecognized (must be an object)"));
+        return Err(ApiError::bad_request(
+            "the object provided is unrecognized (must be an object)",
+        ));
     }
     let (version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
     let expected = res.api_version();

@@ -8,6 +8,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::{BODY_LIMIT, Shared, render};
+use crate::json::Tree as _;
 use crate::{
     TimeMode,
     faults::Matcher,
@@ -41,7 +42,7 @@ async fn run(shared: &Arc<Shared>, method: &Method, path: &str, body: &Value) ->
     match path {
         "time" => {}
         "step" if post => {
-            let seconds = body["seconds"].as_f64()?;
+            let seconds = body.at(&["seconds"]).as_f64()?;
             sandbox::step(shared, Duration::try_from_secs_f64(seconds).ok()?).await;
         }
         "settle" if post => sandbox::step(shared, Duration::ZERO).await,
@@ -70,12 +71,13 @@ async fn run(shared: &Arc<Shared>, method: &Method, path: &str, body: &Value) ->
 
 fn fault(shared: &Shared, name: &str, body: &Value) -> Option<()> {
     let faults = &shared.faults;
-    let matcher = || body["match"].as_str().map_or_else(Matcher::any, Matcher::from);
+    let matcher = || body.at(&["match"]).as_str().map_or_else(Matcher::any, Matcher::from);
     let small = |field: &str| int(body, field).and_then(|number| u32::try_from(number).ok());
-    let cluster = body["cluster"].as_str();
+    let cluster = body.at(&["cluster"]).as_str();
     match name {
         "fail" => {
-            let status = u16::try_from(small("/status")?).ok().filter(|s| (400..600).contains(s))?;
+            let status =
+                u16::try_from(small("/status")?).ok().filter(|s| (400..600).contains(s))?;
             let times = small("/times").unwrap_or(1);
             match small("/percent") {
                 Some(share) => {
@@ -96,10 +98,10 @@ fn fault(shared: &Shared, name: &str, body: &Value) -> Option<()> {
         "member-up" => faults.member_up(cluster?),
         "operators-down" => faults.operators_down(cluster?),
         "operators-up" => faults.operators_up(cluster?),
-        "remove-crds" => faults.remove_crds(cluster, body["group"].as_str()?),
-        "install-crds" => faults.install_crds(cluster, body["group"].as_str()?),
-        "webhook" => faults.webhook_down(body["down"].as_bool()?),
-        "aggregated" => faults.aggregated_apiserver_down(body["down"].as_bool()?),
+        "remove-crds" => faults.remove_crds(cluster, body.at(&["group"]).as_str()?),
+        "install-crds" => faults.install_crds(cluster, body.at(&["group"]).as_str()?),
+        "webhook" => faults.webhook_down(body.at(&["down"]).as_bool()?),
+        "aggregated" => faults.aggregated_apiserver_down(body.at(&["down"]).as_bool()?),
         _ => return None,
     }
     Some(())

@@ -9,6 +9,7 @@ use super::{
     Shared, render,
     request::{Call, Place},
 };
+use crate::json::Tree as _;
 use crate::objects::{Api, Res, Resource, resources};
 
 /// Answers paths that are about the server, `None` for paths that are about objects.
@@ -54,7 +55,7 @@ pub(crate) fn answer(shared: &Shared, call: &Call, place: &Place) -> Option<Resp
         _ => return None,
     };
     let mut response = render::json(200, &body);
-    if aggregated && body["kind"] == "APIGroupDiscoveryList" {
+    if aggregated && body.at(&["kind"]) == "APIGroupDiscoveryList" {
         response.headers_mut().insert(
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static(
@@ -122,7 +123,8 @@ fn resource_list(api: &Api, group: &str, version: &str) -> Option<Value> {
             }));
         }
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version =
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     (!entries.is_empty()).then(|| {
         json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,

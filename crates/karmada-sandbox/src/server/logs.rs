@@ -72,9 +72,9 @@ fn read(shared: &Arc<Shared>, call: &Call, target: &Target) -> ApiResult<Respons
             .ok()
         }
         ("", Err(_)) => None,
-        (text, _) => {
-            Some(text.parse::<Timestamp>().map_err(|error| ApiError::bad_request(error.to_string()))?)
-        }
+        (text, _) => Some(
+            text.parse::<Timestamp>().map_err(|error| ApiError::bad_request(error.to_string()))?,
+        ),
     };
     let timestamps = call.flag("timestamps");
     let mut kept: Vec<_> =

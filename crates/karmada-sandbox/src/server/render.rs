@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::json::Tree as _;
 use crate::{
+    clock,
     json::{self as js, list as items_at, meta, text},
     objects::Resource,
     status::ApiError,
@@ -19,15 +19,16 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Full,
-    Table,
+    /// With the time ages are counted from.
+    Table(Timestamp),
     Metadata,
 }
 
 impl Shape {
-    pub(crate) fn of(accept: &str) -> Self {
+    pub(crate) fn of(accept: &str, now: Timestamp) -> Self {
         for part in accept.split(',').map(str::trim) {
-            if part.contains("as=Table") && part.contains("v=v1;") | part.contains("v=v1") {
-                return Self::Table;
+            if part.contains("as=Table") && part.contains("v=v1;") {
+                return Self::Table(now);
             }
             if part.contains("as=PartialObjectMetadata") {
                 return Self::Metadata;
@@ -44,7 +45,7 @@ impl Shape {
         match self {
             Self::Full => None,
             Self::Metadata => Some(partial(object)),
-            Self::Table => Some(table(res, json!({}), &[object])),
+            Self::Table(now) => Some(table(res, json!({}), &[object], now)),
         }
     }
 }
@@ -52,7 +53,7 @@ impl Shape {
 fn partial(object: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
+        "metadata": object.at(&["metadata"]),
     })
 }
 
@@ -74,9 +75,9 @@ pub(crate) fn list(
     shape: Shape,
 ) -> Response {
     match shape {
-        Shape::Table => {
+        Shape::Table(now) => {
             let objects: Vec<&Value> = items.iter().map(AsRef::as_ref).collect();
-            json(200, &table(res, metadata.clone(), &objects))
+            json(200, &table(res, metadata.clone(), &objects, now))
         }
         Shape::Metadata => json(
             200,
@@ -123,9 +124,7 @@ pub(crate) fn plain(code: u16, text: &str) -> Response {
 
 pub(crate) fn stream(content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -139,9 +138,9 @@ fn respond(code: u16, content_type: &'static str, body: Vec<u8>) -> Response {
 /// Columns of `kubectl get`, by kind: heading and JSON pointer.
 fn columns(res: &Resource) -> &'static [(&'static str, &'static str)] {
     match res.plural {
-        "namespaces" | "persistentvolumeclaims" | "pods" => {
-            &[("Status", "/status/phase"), ("Volume", "/spec/volumeName"), ("Node", "/spec/nodeName")]
-        }
+        "namespaces" => &[("Status", "/status/phase")],
+        "persistentvolumeclaims" => &[("Status", "/status/phase"), ("Volume", "/spec/volumeName")],
+        "pods" => &[("Status", "/status/phase"), ("Node", "/spec/nodeName")],
         "rayjobs" => &[
             ("Job Status", "/status/jobStatus"),
             ("Deployment Status", "/status/jobDeploymentStatus"),
@@ -179,21 +178,35 @@ fn cell(object: &Value, source: &str) -> Value {
             _ => json!(""),
         };
     }
-    let condition = items_at(object, "/status/conditions").iter().find(|one| one["type"] == source);
+    let condition =
+        items_at(object, "/status/conditions").iter().find(|one| one.at(&["type"]) == source);
     json!(condition.map_or("", |one| text(one, "/status")))
 }
 
-fn table(res: &Resource, metadata: Value, objects: &[&Value]) -> Value {
+/// The way kubectl writes ages: two units while they are small, one later.
+fn age(created: &str, now: Timestamp) -> String {
+    let Ok(created) = created.parse::<Timestamp>() else { return "<unknown>".to_owned() };
+    let seconds = clock::between(created, now).as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        600..10_800 => format!("{}m", seconds / 60),
+        10_800..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn table(res: &Resource, metadata: Value, objects: &[&Value], now: Timestamp) -> Value {
     let column = |name: &str, format: &str| json!({"name": name, "type": "string", "format": format, "description": "", "priority": 0});
     let mut definitions = vec![column("Name", "name")];
     definitions.extend(columns(res).iter().map(|(name, _)| column(name, "")));
-    definitions.push(column("Created At", "date"));
+    definitions.push(column("Age", ""));
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
             let mut cells = vec![json!(meta(object, "name"))];
             cells.extend(columns(res).iter().map(|(_, source)| cell(object, source)));
-            cells.push(json!(meta(object, "creationTimestamp")));
+            cells.push(json!(age(meta(object, "creationTimestamp"), now)));
             json!({ "cells": cells, "object": partial(object) })
         })
         .collect();

@@ -94,7 +94,7 @@ impl Call {
 
     /// `list rayjobs`, for the counters.
     pub(crate) fn verb_name(&self) -> String {
-        let rest = Place::of(&self.path).map(|place| place.rest).unwrap_or_default();
+        let rest = Place::of(&self.path).rest;
         let Shape { plural, name, subresource, .. } = Shape::of(&rest);
         let verb = match (&self.method, name.is_empty()) {
             (&Method::GET, _) if self.flag("watch") => "watch",
@@ -206,16 +206,16 @@ impl Shape {
 }
 
 impl Place {
-    pub(crate) fn of(path: &str) -> ApiResult<Self> {
+    pub(crate) fn of(path: &str) -> Self {
         if let Some(rest) = path.strip_prefix(PROXY_PREFIX)
             && let Some((cluster, tail)) = rest.split_once('/')
             && let Some(inner) = tail.strip_prefix("proxy")
             && (inner.is_empty() || inner.starts_with('/'))
         {
             let rest = if inner.is_empty() { "/" } else { inner };
-            return Ok(Self { cluster: Some(cluster.to_owned()), rest: rest.to_owned() });
+            return Self { cluster: Some(cluster.to_owned()), rest: rest.to_owned() };
         }
-        Ok(Self { cluster: None, rest: path.to_owned() })
+        Self { cluster: None, rest: path.to_owned() }
     }
 
     /// Finds the resource, or answers like a server that does not serve it.

@@ -36,8 +36,8 @@ pub(crate) fn answer(shared: &Shared, call: &Call, target: &Target) -> (Response
         Some(api) => run(api, call, target),
         None => Err(ApiError::no_such_path()),
     };
+    let shape = Shape::of(call.header("accept"), world.now);
     drop(world);
-    let shape = Shape::of(call.header("accept"));
     match result {
         Ok(Answer::Object(code, object)) => {
             let uid = meta(&object, "uid").to_owned();
@@ -81,9 +81,10 @@ fn run(api: &mut Api, call: &Call, target: &Target) -> ApiResult<Answer> {
             api.create(key.res, &key.namespace, body, &write)
                 .map(|object| Answer::Object(201, object))
         }
-        (&Method::POST, false) if target.subresource == "binding" => {
-            Ok(Answer::Plain(201, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})))
-        }
+        (&Method::POST, false) if target.subresource == "binding" => Ok(Answer::Plain(
+            201,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+        )),
         (&Method::PUT, false) if target.subresource == "finalize" => {
             let body = call.json()?;
             if js::list(&body, "/spec/finalizers").is_empty() {
@@ -152,10 +153,7 @@ fn list(api: &Api, call: &Call, target: &Target) -> ApiResult<Answer> {
             let mut error = ApiError::new(
                 504,
                 "Timeout",
-                format!(
-                    "Too large resource version: {wanted}, current: {}",
-                    api.revision()
-                ),
+                format!("Too large resource version: {wanted}, current: {}", api.revision()),
             );
             if let Some(body) = &mut error.body {
                 let causes = json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]);

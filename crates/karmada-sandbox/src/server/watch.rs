@@ -18,16 +18,12 @@ use super::{
 };
 use crate::{
     json as js,
-    objects::{
-        Api,
-        list::ListRequest,
-        selectors::Selector,
-    },
+    objects::{Api, list::ListRequest, selectors::Selector},
     status::{ApiError, ApiResult},
 };
 
 /// The real server sends a bookmark about once a minute.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// The real server closes watches without `timeoutSeconds` after 30 to 60 minutes.
 const LONGEST: u64 = 1800;
 
@@ -93,7 +89,7 @@ fn start(shared: &Arc<Shared>, call: &Call, target: &Target) -> ApiResult<Watch>
         shared: Arc::clone(shared),
         target: target.clone(),
         selector,
-        shape: Shape::of(call.header("accept")),
+        shape: Shape::of(call.header("accept"), world.now),
         revision: from,
         ready: VecDeque::new(),
         bookmarks,

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::json::Tree as _;
 use crate::{
     json::{self as js, has_finalizer, is_terminating, list, meta, text},
     objects::{
@@ -67,7 +68,7 @@ fn changed(api: &mut Api, key: &Key) {
             api.edit(&child, |child| {
                 let rest: Vec<Value> = list(child, "/metadata/ownerReferences")
                     .iter()
-                    .filter(|owner| owner["uid"] != uid)
+                    .filter(|owner| owner.at(&["uid"]) != uid)
                     .cloned()
                     .collect();
                 js::set(child, &["metadata", "ownerReferences"], rest);
@@ -100,6 +101,6 @@ fn changed(api: &mut Api, key: &Key) {
 fn claims(pod: &Value) -> impl Iterator<Item = String> + '_ {
     list(pod, "/spec/volumes")
         .iter()
-        .filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
+        .filter_map(|volume| volume.at(&["persistentVolumeClaim", "claimName"]).as_str())
         .map(str::to_owned)
 }
