@@ -1,0 +1,109 @@
+//! PostgreSQL: one pool; every write is a transaction of its own.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
+use training::ports::StoreError;
+
+use super::{Backend, Outcome, Write};
+use crate::dialect::Dialect;
+use crate::{Config, ConnectError, error, migrate};
+
+/// A first connection takes at most so long; sqlx itself would wait for the system's TCP timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a transaction that lost against another one runs in all.
+const TRIES: u32 = 3;
+
+pub(crate) struct PostgresBackend {
+    pool: PgPool,
+}
+
+/// Opens the pool and migrates.
+pub(crate) async fn open(config: &Config) -> Result<PostgresBackend, ConnectError> {
+    let options = PgConnectOptions::from_str(&config.url.0)
+        .map_err(|_| ConnectError::MalformedUrl)?
+        .application_name("trainyard");
+    // Apart from the pool: a migration may run longer than a statement of ours ever should, and
+    // wait for the one of another process.
+    let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, options.connect())
+        .await
+        .map_err(ConnectError::unreachable)?
+        .map_err(ConnectError::unreachable)?;
+    migrate::run(&mut connection).await?;
+    // The schema is in place; how the connection ends does not matter.
+    let _ = connection.close().await;
+
+    let pool = PgPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(config.acquire_timeout)
+        .connect_lazy_with(options.options([
+            // No statement of ours takes a hundredth of it; what does is stuck.
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ]));
+    Ok(PostgresBackend { pool })
+}
+
+/// Waits up to 50 ms times the number of the try, so that those who met do not meet again.
+async fn pause(tried: u32) {
+    // The standard library's only source of chance; nothing depends on its quality.
+    let chance = RandomState::new().build_hasher().finish() % 50;
+    tokio::time::sleep(Duration::from_millis(chance * u64::from(tried))).await;
+}
+
+impl PostgresBackend {
+    async fn try_once<W: Write<Postgres>>(&self, write: &W) -> Result<W::Answer, StoreError> {
+        let mut transaction = self.pool.begin_with(Postgres::BEGIN).await.map_err(error::store)?;
+        match write.run(&mut transaction).await? {
+            Outcome::Undo(answer) => {
+                transaction.rollback().await.map_err(error::store)?;
+                Ok(answer)
+            }
+            Outcome::Keep(answer) => {
+                let Err(failed) = transaction.commit().await.map_err(error::store) else {
+                    return Ok(answer);
+                };
+                // A lost race is known to be undone; after a lost connection nobody knows.
+                if !error::lost_race(&failed)
+                    && let Ok(mut connection) = self.pool.acquire().await
+                    && let Some(answer) = write.confirm(&mut connection).await
+                {
+                    return Ok(answer);
+                }
+                Err(failed)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresBackend {
+    type Db = Postgres;
+
+    fn reading(&self) -> &PgPool {
+        &self.pool
+    }
+
+    async fn write<W: Write<Postgres>>(&self, write: W) -> Result<W::Answer, StoreError> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.try_once(&write).await {
+                Err(failed) if tried < TRIES && error::lost_race(&failed) => {
+                    pause(tried).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

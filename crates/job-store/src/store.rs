@@ -1,0 +1,198 @@
+//! [`JobStore`] on one of the databases: hands reads to the pool and writes to the backend, and
+//! rings the hint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conditional_trait_gen::trait_gen;
+use tokio::sync::Notify;
+use training::intent::{Claimed, IntentKind};
+use training::job::{Event, Job, NewEvent};
+use training::manifest::Bundle;
+use training::ports::{Effects, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError};
+use training::{IdSource, JobId, Timestamp};
+
+use crate::backend::Backend;
+use crate::backend::postgres::PostgresBackend;
+use crate::backend::sqlite::SqliteBackend;
+use crate::intents::{Claim, Postpone, Settle, Wake};
+use crate::jobs::{Insert, Transition};
+use crate::{ConnectError, error, migrate};
+
+/// Ends a store, whichever it is.
+#[async_trait]
+pub(crate) trait Close: Send + Sync {
+    async fn close(&self);
+}
+
+/// A store on the database of `B`.
+pub(crate) struct SqlStore<B> {
+    pub(crate) backend: B,
+    hint: Arc<Notify>,
+}
+
+impl<B> SqlStore<B> {
+    /// Wakes whoever listens, or the next one who does: a hint is not lost to a listener that is
+    /// busy. PostgreSQL's NOTIFY is left out on purpose: it makes all commits that use it wait for
+    /// each other, and another host's timer finds the intent too.
+    fn ring(&self) {
+        self.hint.notify_waiters();
+        self.hint.notify_one();
+    }
+}
+
+#[async_trait]
+impl<B: Backend> Close for SqlStore<B> {
+    async fn close(&self) {
+        self.backend.close().await;
+    }
+}
+
+#[trait_gen(B -> PostgresBackend, SqliteBackend)]
+impl SqlStore<B> {
+    /// Takes the migrated database into use.
+    pub(crate) async fn open(backend: B, ids: &dyn IdSource) -> Result<Self, ConnectError> {
+        let store = Self { backend, hint: Arc::default() };
+        store.adopt(ids).await.inspect_err(|_| {
+            tracing::debug!("The database answers but cannot be used");
+        })?;
+        Ok(store)
+    }
+
+    async fn adopt(&self, ids: &dyn IdSource) -> Result<(), ConnectError> {
+        let origin = format!("{:08x}{:08x}", ids.next(), ids.next());
+        self.backend
+            .write(crate::store::Adopt { origin })
+            .await
+            .map_err(ConnectError::unreachable)?;
+        let needed: i64 = sqlx::query_scalar("SELECT schema_floor FROM installation WHERE id = 1")
+            .fetch_one(self.backend.reading())
+            .await
+            .map_err(ConnectError::unreachable)?;
+        let known = migrate::newest::<<<B as Backend>::Db as sqlx::Database>::Connection>();
+        if needed > known {
+            return Err(ConnectError::SchemaTooNew { needed, known });
+        }
+        Ok(())
+    }
+}
+
+/// Gives a new installation its identity.
+struct Adopt {
+    origin: String,
+}
+
+#[trait_gen(Db -> sqlx::Postgres, sqlx::Sqlite)]
+#[async_trait]
+impl crate::backend::Write<Db> for Adopt {
+    type Answer = ();
+
+    async fn run(
+        &self,
+        connection: &mut <Db as sqlx::Database>::Connection,
+    ) -> Result<crate::backend::Outcome<()>, StoreError> {
+        sqlx::query(
+            "INSERT INTO installation (id, origin) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(&self.origin)
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
+        Ok(crate::backend::Outcome::Keep(()))
+    }
+}
+
+#[trait_gen(B -> PostgresBackend, SqliteBackend)]
+#[async_trait]
+impl JobStore for SqlStore<B> {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.origin().await.map(drop)
+    }
+
+    async fn origin(&self) -> Result<String, StoreError> {
+        sqlx::query_scalar("SELECT origin FROM installation WHERE id = 1")
+            .fetch_one(self.backend.reading())
+            .await
+            .map_err(error::store)
+    }
+
+    async fn insert(&self, new: &NewJob) -> Result<Inserted, StoreError> {
+        let inserted = self.backend.write(Insert::new(new)?).await?;
+        if inserted == Inserted::New {
+            self.ring();
+        }
+        Ok(inserted)
+    }
+
+    async fn find(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        self.find_job(id).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Job>, StoreError> {
+        self.list_jobs(query).await
+    }
+
+    async fn observed(&self) -> Result<Vec<Job>, StoreError> {
+        self.observed_jobs().await
+    }
+
+    async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {
+        self.find_bundle(id).await
+    }
+
+    async fn events(&self, id: &JobId) -> Result<Vec<Event>, StoreError> {
+        self.list_events(id).await
+    }
+
+    async fn transition(
+        &self,
+        after: &Job,
+        event: &NewEvent,
+        effects: &Effects,
+    ) -> Result<Moved, StoreError> {
+        let moved = self.backend.write(Transition::new(after, event, effects)?).await?;
+        if moved == Moved::Done && !effects.enqueue.is_empty() {
+            self.ring();
+        }
+        Ok(moved)
+    }
+
+    async fn claim(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        if !self.any_due(now).await? {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
+        self.backend.write(Claim { owner, now, until: now + lease, limit }).await
+    }
+
+    async fn postpone(
+        &self,
+        id: i64,
+        owner: &str,
+        not_before: Timestamp,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        self.backend.write(Postpone::new(id, owner, not_before, error)).await
+    }
+
+    async fn settle(&self, id: i64, owner: &str) -> Result<(), StoreError> {
+        self.backend.write(Settle { id, owner: owner.to_owned() }).await
+    }
+
+    async fn wake_intents(&self, kind: IntentKind, now: Timestamp) -> Result<(), StoreError> {
+        self.backend.write(Wake { kind, now }).await?;
+        self.ring();
+        Ok(())
+    }
+
+    fn hint(&self) -> Arc<Notify> {
+        Arc::clone(&self.hint)
+    }
+}

@@ -1,0 +1,40 @@
+//! The store contract on SQLite, and on PostgreSQL if `TRAINYARD_TEST_POSTGRES_URL` names a server
+//! that lets its user create databases.
+
+#[path = "contract/databases.rs"]
+mod databases;
+
+use databases::{postgres, sqlite};
+use training::testing::contract;
+
+macro_rules! on_sqlite {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let database = super::sqlite();
+                let connected = database.connect().await;
+                super::contract::$name(std::sync::Arc::clone(&connected.store)).await;
+                connected.close().await;
+            })+
+        }
+    };
+}
+
+macro_rules! on_postgres {
+    ($($name:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(database) = super::postgres().await else { return };
+                let connected = database.connect().await;
+                super::contract::$name(std::sync::Arc::clone(&connected.store)).await;
+                connected.close().await;
+                database.drop().await;
+            })+
+        }
+    };
+}
+
+training::for_each_store_case!(on_sqlite);
+training::for_each_store_case!(on_postgres);

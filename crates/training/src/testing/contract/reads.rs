@@ -1,0 +1,90 @@
+//! Lists: their order, their filters and their pages.
+
+use std::collections::BTreeSet;
+
+use super::{Store, ids, insert, listed, put, step, walk};
+use crate::id::Namespace;
+use crate::job::Job;
+use crate::phase::{Lifecycle, Phase};
+use crate::ports::ListQuery;
+use crate::testing::samples::{at, job};
+
+/// See the name.
+pub async fn a_list_is_newest_first_and_ties_break_by_id(store: Store) {
+    for (name, number, seconds) in [("b", 1, 5), ("b-a", 1, 5), ("ba", 1, 5), ("c", 4, 9)] {
+        put(&store, Job { created_at: at(seconds), ..job(name, number) }).await;
+    }
+    // Bytes decide, not the language of the database: `-` comes before `a`.
+    let expected = ["c-00000004", "ba-00000001", "b-a-00000001", "b-00000001"];
+    assert_eq!(listed(&store, &ListQuery::default()).await, expected);
+}
+
+/// See the name.
+pub async fn a_list_filters(store: Store) {
+    let team = Namespace::parse("team-b").unwrap();
+    put(&store, Job { namespace: team, ..job("other-team", 1) }).await;
+    put(&store, Job { algorithm: "pytorch".to_owned(), ..job("other-algorithm", 2) }).await;
+    let running = insert(&store, "running", 3).await;
+    let running = walk(&store, &running, Phase::Submitted).await;
+    walk(&store, &running, Phase::Running).await;
+    let failed = insert(&store, "failed", 4).await;
+    walk(&store, &failed, Phase::Failed).await;
+
+    let all = ListQuery::default();
+    let namespace = Some("team-b".to_owned());
+    let query = ListQuery { namespace, ..all.clone() };
+    assert_eq!(listed(&store, &query).await, ["other-team-00000001"]);
+    let algorithm = Some("pytorch".to_owned());
+    let query = ListQuery { algorithm, ..all.clone() };
+    assert_eq!(listed(&store, &query).await, ["other-algorithm-00000002"]);
+    let query = ListQuery { phases: vec![Phase::Running, Phase::Failed], ..all.clone() };
+    assert_eq!(listed(&store, &query).await, ["failed-00000004", "running-00000003"]);
+    let query = ListQuery {
+        namespace: Some("default".to_owned()),
+        algorithm: Some("xgboost".to_owned()),
+        phases: vec![Phase::Failed],
+        ..all.clone()
+    };
+    assert_eq!(listed(&store, &query).await, ["failed-00000004"]);
+    let nobody = Some("x' OR 'a' = 'a".to_owned());
+    assert_eq!(listed(&store, &ListQuery { namespace: nobody, ..all }).await.len(), 0);
+}
+
+/// See the name.
+pub async fn pages_cover_every_job_once(store: Store) {
+    for number in 1..=23 {
+        // Three jobs of each moment.
+        let created_at = at(i64::from(number / 3));
+        put(&store, Job { created_at, ..job(&format!("job-{number}"), number) }).await;
+    }
+    let whole = listed(&store, &ListQuery::default()).await;
+    let mut paged = Vec::new();
+    let mut query = ListQuery { limit: Some(5), ..ListQuery::default() };
+    loop {
+        let page = store.list(&query).await.unwrap();
+        assert!(page.len() <= 5);
+        let Some(last) = page.last() else { break };
+        query.after = Some((last.created_at, last.id.clone()));
+        paged.extend(ids(&page));
+    }
+    assert_eq!(paged, whole);
+    assert_eq!(paged.iter().collect::<BTreeSet<_>>().len(), 23);
+    assert_eq!(listed(&store, &ListQuery { limit: Some(0), ..query }).await.len(), 0);
+}
+
+/// See the name.
+pub async fn observed_jobs_are_active_and_applied_oldest_first(store: Store) {
+    for (number, phase) in (1..).zip(Phase::ALL.iter().rev()) {
+        let name = phase.as_str().to_lowercase();
+        let job = insert(&store, &name, number).await;
+        if *phase != Phase::Queued {
+            walk(&store, &job, *phase).await;
+        }
+    }
+    let deleting = insert(&store, "deleting", 99).await;
+    let deleting = walk(&store, &deleting, Phase::Running).await;
+    step(&store, &Job { lifecycle: Lifecycle::Deleting, ..deleting }).await;
+
+    let phases: Vec<Phase> = store.observed().await.unwrap().iter().map(|job| job.phase).collect();
+    assert_eq!(phases, [Phase::Unknown, Phase::Suspended, Phase::Running, Phase::Submitted]);
+}
