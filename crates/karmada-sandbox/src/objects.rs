@@ -2,6 +2,7 @@
 //! of changes its controllers read. Knows nothing of HTTP or Karmada. `server` calls it for
 //! requests, `sim` and the controllers call it for everything else.
 
+mod compare;
 pub(crate) mod fields;
 pub(crate) mod list;
 pub(crate) mod patch;

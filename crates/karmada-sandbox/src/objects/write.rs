@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Api, Key, Res, fields, patch};
+use super::{
+    Api, Key, Res,
+    compare::{same, spec_differs},
+    fields, patch,
+};
 use crate::json::Tree as _;
 use crate::{
     admission, clock,
@@ -469,55 +473,6 @@ fn grace_seconds(res: Res, object: &Value, options: &Delete) -> i64 {
     }
     let wanted = js::int(object, "/spec/terminationGracePeriodSeconds");
     options.grace_seconds.or(wanted).unwrap_or(30).max(0)
-}
-
-/// Equal but for what every write touches.
-fn same(old: &Value, new: &Value) -> bool {
-    let (Some(a), Some(b)) = (old.as_object(), new.as_object()) else { return old == new };
-    let quiet = |key: &str| key == "resourceVersion" || key == "managedFields";
-    a.len() == b.len()
-        && a.iter().all(|(key, value)| match (key.as_str(), b.get(key)) {
-            ("metadata", Some(other)) => {
-                let (Some(x), Some(y)) = (value.as_object(), other.as_object()) else {
-                    return value == other;
-                };
-                let left = x.iter().filter(|(key, _)| !quiet(key)).count();
-                let right = y.iter().filter(|(key, _)| !quiet(key)).count();
-                // Who owns a field matters to the next apply, when an entry was written matters to nobody.
-                let owners = |map: &serde_json::Map<String, Value>| -> Vec<Value> {
-                    map.get("managedFields")
-                        .and_then(Value::as_array)
-                        .into_iter()
-                        .flatten()
-                        .map(|one| {
-                            json!([
-                                one.at(&["manager"]),
-                                one.at(&["operation"]),
-                                one.at(&["fieldsV1"])
-                            ])
-                        })
-                        .collect()
-                };
-                left == right
-                    && x.iter().all(|(key, value)| quiet(key) || y.get(key) == Some(value))
-                    && (!y.contains_key("managedFields") || owners(x) == owners(y))
-            }
-            (_, other) => other == Some(value),
-        })
-}
-
-/// Anything but metadata and status.
-fn spec_differs(old: &Value, new: &Value) -> bool {
-    let spec = |value: &Value| -> Vec<(String, Value)> {
-        value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(key, _)| key.as_str() != "metadata" && key.as_str() != "status")
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    spec(old) != spec(new)
 }
 
 fn check_identity(res: Res, namespace: &str, name: Option<&str>, object: &Value) -> ApiResult<()> {
