@@ -64,11 +64,12 @@ pub(super) fn endpoint(text: String) -> Result<String, String> {
     if authority.as_str().contains('@') {
         return wrong("The endpoint must not hold credentials; the cluster has them in a Secret.");
     }
-    if authority.host().is_empty() || authority.as_str().ends_with(':') {
-        return wrong("The endpoint names no host, or no port after the colon.");
+    if authority.host().is_empty() {
+        return wrong("The endpoint names no host.");
     }
-    if authority.port().is_some_and(|port| port.as_str().parse::<u16>().is_err()) {
-        return wrong("The endpoint's port must be at most 65535.");
+    let has_port = authority.as_str() != authority.host();
+    if has_port && authority.port_u16().is_none() {
+        return wrong("The endpoint's port must be a number up to 65535.");
     }
     if uri.query().is_some() || text.contains('#') {
         return wrong("The endpoint must have neither a query nor a fragment.");
