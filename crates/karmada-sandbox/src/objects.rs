@@ -23,9 +23,9 @@ pub(crate) use self::resources::{Res, Resource};
 use crate::json::Tree as _;
 use crate::{clock::Ids, json};
 
-/// How many events a watch may lag behind before it gets 410. The real server keeps about five
-/// minutes; 16 384 events are ten per object for the burst of 1 600 jobs a slow reader may miss.
-const LOG_LENGTH: usize = 16_384;
+/// How many events a watch may lag behind before it gets 410. The real server keeps some minutes;
+/// one event holds a whole object of about 20 KB, so this is what 160 MB per API server buy.
+const LOG_LENGTH: usize = 8_192;
 
 /// Identity of an object within one API server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
