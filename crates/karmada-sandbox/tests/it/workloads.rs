@@ -154,7 +154,7 @@ async fn automatic_time_runs_a_job_to_its_end() {
 }
 
 #[tokio::test]
-async fn thousands_of_jobs_do_not_slow_each_other_down() {
+async fn cost_of_a_job_does_not_grow_with_their_number() {
     let mut config = Config::stepped();
     config.clusters = vec![ClusterConfig::roomy("member1"), ClusterConfig::roomy("member2")];
     let sandbox = Sandbox::start(config).await.unwrap();
