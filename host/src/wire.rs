@@ -25,8 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often the plugin directory is looked at. A look reads names, sizes and times only.
 const PLUGIN_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a list may replace a broken watch.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Time for the store's last writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -92,7 +90,7 @@ async fn wire_rest(
         kubeconfig,
         context: config.karmada.context.clone(),
         call_timeout: Duration::from_secs(config.karmada.call_timeout_seconds),
-        poll_interval: POLL_INTERVAL,
+        poll_interval: Duration::from_secs(config.reconcile.interval_seconds),
         field_manager: "trainyard".to_owned(),
         origin: origin.clone(),
         gpu_resources: config.karmada.gpu_resources.clone(),

@@ -238,7 +238,6 @@ impl Reconcile {
     pub(crate) fn config(&self, owner: String) -> training::reconcile::Config {
         let mut config = training::reconcile::Config::new(owner);
         let interval = Duration::from_secs(self.interval_seconds);
-        config.dispatch_interval = interval;
         config.observe_interval = interval;
         config.concurrency = self.concurrency;
         config.patience.unknown_after = Duration::from_secs(self.unknown_after_seconds);

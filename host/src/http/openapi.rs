@@ -1,7 +1,6 @@
 //! Every route, once: the router and the OpenAPI document are made from the same list.
 
 use axum::Router;
-use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
@@ -42,11 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Serves the document.
 pub(super) fn route(document: Document) -> Router<App> {
     let document = complete(document);
-    Router::new().route("/api/v1/openapi.json", get(move || serve(document.clone())))
-}
-
-async fn serve(document: Document) -> Response {
-    axum::Json(document).into_response()
+    let serve = move || std::future::ready(axum::Json(document.clone()));
+    Router::new().route("/api/v1/openapi.json", get(serve))
 }
 
 /// The whole document.

@@ -38,7 +38,7 @@ pub(crate) struct Mistaken {
     pub(crate) errors: Vec<FieldError>,
     /// The algorithm and its hyperparameters if they could be read, so that the caller can check
     /// these, too, before it answers.
-    pub(crate) hyperparameters: Option<Hyperparameters>,
+    pub(crate) hyperparameters: Option<Box<Hyperparameters>>,
 }
 
 /// The part of a form that its plugin's schema will see.
@@ -74,7 +74,7 @@ pub(crate) fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mist
             let member = hyperparameters.map_or_else(String::new, |found| found.member);
             Ok(Form { spec: JobSpec { request: echo(form), ..spec }, member })
         }
-        _ => Err(Mistaken { errors, hyperparameters }),
+        _ => Err(Mistaken { errors, hyperparameters: hyperparameters.map(Box::new) }),
     }
 }
 

@@ -151,23 +151,19 @@ fn parse_cursor(cursor: &str) -> Option<(Timestamp, JobId)> {
 }
 
 fn next_path(parameters: &Parameters, cursor: &str) -> String {
-    let mut path = "/api/v1/jobs?".to_owned();
     let limit = parameters.limit.map(|limit| limit.to_string());
-    let envelope = parameters.envelope.then_some("true");
-    for (name, value) in [
+    let all = [
         ("namespace", parameters.namespace.as_deref()),
         ("phase", parameters.phase.as_deref()),
         ("status", parameters.status.as_deref()),
         ("algorithm", parameters.algorithm.as_deref()),
         ("limit", limit.as_deref()),
-        ("envelope", envelope),
-    ] {
-        if let Some(value) = value {
-            path.push_str(&format!("{name}={}&", escape(value)));
-        }
-    }
-    path.push_str(&format!("continue={}", escape(cursor)));
-    path
+        ("envelope", parameters.envelope.then_some("true")),
+        ("continue", Some(cursor)),
+    ];
+    let set = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let query: Vec<String> = set.map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    format!("/api/v1/jobs?{}", query.join("&"))
 }
 
 /// Percent-encodes everything that is not plain.
