@@ -4,6 +4,9 @@
 #[path = "contract/databases.rs"]
 mod databases;
 
+#[path = "contract/adapter.rs"]
+mod adapter;
+
 use databases::{postgres, sqlite};
 use training::testing::contract;
 
