@@ -43,8 +43,8 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
         let response = next.run(request).await;
         let status = response.status().as_u16();
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // Probes come every few seconds and say nothing new.
-        if route.starts_with("/api/") || status >= 400 {
+        // Probes come every few seconds, and paths that are no route come from scanners.
+        if route.starts_with("/api/") {
             tracing::info!(http.status = status, duration_ms, "{method} {route}: {status}");
         } else {
             tracing::debug!(http.status = status, duration_ms, "{method} {route}: {status}");
