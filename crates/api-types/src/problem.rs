@@ -248,7 +248,8 @@ mod tests {
             code: "required".to_owned(),
             detail: "It is missing.".to_owned(),
         };
-        let problem = Problem::new(ErrorCode::InvalidForm, Some("1 error.".to_owned()), vec![wrong]);
+        let problem =
+            Problem::new(ErrorCode::InvalidForm, Some("1 error.".to_owned()), vec![wrong]);
         let body = serde_json::to_value(&problem).unwrap();
         assert_eq!(body["error"], "Invalid request payload");
         assert_eq!(body["details"], "1 error. /jobName: It is missing.");
