@@ -61,7 +61,8 @@ impl Cache {
             Hmac::new_from_slice(&secret).map_err(|_| "its `secret` is unusable".to_owned())?;
         let cache = Self { dir, authenticator, compiler: compiler_key(engine) };
         // Only the owner of the directory can keep others from replacing what is in it.
-        let probe = cache.write("probe.tmp", b"").map_err(wrong)?;
+        let probe =
+            cache.write(&format!("probe.{:08x}.tmp", RandomIds.next()), b"").map_err(wrong)?;
         let mine = fs::metadata(&probe).map_err(wrong)?.uid();
         fs::remove_file(&probe).map_err(wrong)?;
         if owned.uid() != mine || secret_owner.uid() != mine {
@@ -162,11 +163,9 @@ fn make_secret(dir: &Path, path: &Path) -> io::Result<()> {
     file.write_all(&secret)?;
     file.sync_all()?;
     let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
+    // Another process that starts now may have tidied it away.
+    drop(fs::remove_file(&temporary));
+    if path.exists() { Ok(()) } else { linked }
 }
 
 fn compiler_key(engine: &Engine) -> Sha256Digest {

@@ -136,6 +136,8 @@ async fn files_that_are_no_plugins_fail_alone_and_by_name() {
         ("empty.wasm", Vec::new()),
         ("text.wasm", b"(component)".to_vec()),
         ("truncated.wasm", whole[..whole.len() / 2].to_vec()),
+        // Not hostile, but it made the compiler panic under other settings of the engine.
+        ("composed.wasm", wat::parse_str(include_str!("../hostile/composed.wat")).unwrap()),
         ("module.wasm", wat::parse_str("(module)").unwrap()),
         ("exportless.wasm", wat::parse_str("(component)").unwrap()),
         ("schema.wasm", bad_schema.build()),
@@ -156,6 +158,7 @@ async fn files_that_are_no_plugins_fail_alone_and_by_name() {
     assert_eq!(runtime.list().len(), 1);
     let catalog = runtime.catalog();
     let expected = [
+        ("composed.wasm", "does not export `trainyard:converter/converter@1.0.0`"),
         ("empty.wasm", "not a component"),
         ("exportless.wasm", "does not export `trainyard:converter/converter@1.0.0`"),
         ("folder.wasm", "not a regular file"),
