@@ -33,6 +33,18 @@ pub(crate) trait Write<DB: Dialect>: Send + Sync + 'static {
         connection: &mut DB::Connection,
     ) -> Result<Outcome<Self::Answer>, StoreError>;
 
+    /// Whether [`Write::run_at_once`] does anything.
+    const SHORT_WAY: bool = false;
+
+    /// Leads to the usual answer in one trip to the database, all or nothing. After an error of
+    /// the database the caller takes the long way, which knows the other answers.
+    async fn run_at_once(
+        &self,
+        _connection: &mut DB::Connection,
+    ) -> Result<Self::Answer, sqlx::Error> {
+        Err(sqlx::Error::RowNotFound)
+    }
+
     /// Looks, on another connection, whether a commit that ended in an error took place.
     /// `None` if it did not, or if there is no telling.
     async fn confirm(&self, _connection: &mut DB::Connection) -> Option<Self::Answer> {

@@ -2,17 +2,57 @@
 
 use sqlx::{Database, Postgres, Sqlite};
 
+use crate::jobs::job_values;
+use crate::rows::job_columns;
+
 /// A database that the store can work on.
 pub(crate) trait Dialect: Database {
     /// Opens a writing transaction. SQLite must take its write lock at once: a transaction that
     /// reads first and then finds the lock taken cannot be retried in place.
     const BEGIN: &'static str;
+
+    /// A whole submission in one trip to the database: [`job_values`], then bundle digest and
+    /// body, event kind, actor and evidence, and the idempotency key with its fingerprint or
+    /// nulls. Any refusal is an error and leaves nothing behind.
+    const INSERT: &'static str;
+}
+
+/// One submission; the parts differ only in how they are strung together.
+macro_rules! submission {
+    ($first:literal, $second:literal, $third:literal, $fourth:literal, $last:literal) => {
+        concat!(
+            $first,
+            "INSERT INTO jobs (",
+            job_columns!(),
+            ") VALUES (",
+            job_values!(),
+            ")",
+            $second,
+            "INSERT INTO bundles (job_id, digest, body) VALUES ($1, $41, $42)",
+            $third,
+            "INSERT INTO job_events \
+             (job_id, seq, at, kind, from_phase, to_phase, actor, reason, message, evidence) \
+             VALUES ($1, $22, $36, $43, NULL, $23, $44, $26, $27, $45)",
+            $fourth,
+            "INSERT INTO intents (job_id, kind, urgency, priority, not_before, created_at) \
+             VALUES ($1, 'apply', 2, $5, $36, $36)",
+            $last,
+            "INSERT INTO idempotency_keys (key, fingerprint, job_id, created_at) \
+             SELECT $46, $47, $1, $21 WHERE $46 IS NOT NULL"
+        )
+    };
 }
 
 impl Dialect for Postgres {
     const BEGIN: &'static str = "BEGIN";
+
+    // Every part sees the database as it was before; foreign keys are checked after all of them.
+    const INSERT: &'static str =
+        submission!("WITH job AS (", "), bundle AS (", "), event AS (", "), intent AS (", ") ");
 }
 
 impl Dialect for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    const INSERT: &'static str = submission!("", "; ", "; ", "; ", "; ");
 }

@@ -26,6 +26,18 @@ impl Line {
     pub(crate) fn new(event: &NewEvent) -> Self {
         Self { kind: event.kind, actor: event.actor, evidence: event.evidence.to_string() }
     }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.kind
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        self.actor
+    }
+
+    pub(crate) fn evidence(&self) -> &str {
+        &self.evidence
+    }
 }
 
 /// The statements on `job_events` for one database.

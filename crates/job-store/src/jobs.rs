@@ -13,6 +13,7 @@ use training::ports::{Effects, Idempotency, Inserted, ListQuery, Moved, NewJob, 
 use crate::backend::postgres::PostgresBackend;
 use crate::backend::sqlite::SqliteBackend;
 use crate::backend::{Backend, Outcome, Write};
+use crate::dialect::Dialect;
 use crate::error;
 use crate::events::{self, Line};
 use crate::intents;
@@ -46,10 +47,69 @@ impl Insert {
     }
 }
 
+/// The places of [`job_columns`] in a query.
+macro_rules! job_values {
+    () => {
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+         $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, \
+         $37, $38, $39, $40"
+    };
+}
+pub(crate) use job_values;
+
+/// Binds `$1` to `$40` to the columns of a [`JobRow`].
+macro_rules! bind_job {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind(&$row.id)
+            .bind(&$row.namespace)
+            .bind(&$row.name)
+            .bind(&$row.algorithm)
+            .bind($row.priority)
+            .bind(&$row.request)
+            .bind(&$row.target_clusters)
+            .bind(&$row.spread)
+            .bind($row.max_runtime_seconds)
+            .bind($row.demand_cpu_millis)
+            .bind($row.demand_memory_bytes)
+            .bind($row.demand_gpus)
+            .bind(&$row.workload_api_version)
+            .bind(&$row.workload_kind)
+            .bind(&$row.plugin_name)
+            .bind(&$row.plugin_version)
+            .bind(&$row.plugin_digest)
+            .bind(&$row.schema_digest)
+            .bind(&$row.bundle_digest)
+            .bind(&$row.host_version)
+            .bind($row.created_at)
+            .bind($row.version)
+            .bind(&$row.phase)
+            .bind(&$row.lifecycle)
+            .bind(&$row.desired)
+            .bind(&$row.reason)
+            .bind(&$row.message)
+            .bind(&$row.failure)
+            .bind($row.progress)
+            .bind(&$row.last_known)
+            .bind($row.stale_since)
+            .bind(&$row.placement)
+            .bind(&$row.workload_uid)
+            .bind($row.missing_since)
+            .bind($row.delete_volumes)
+            .bind($row.updated_at)
+            .bind($row.submitted_at)
+            .bind($row.started_at)
+            .bind($row.finished_at)
+            .bind($row.deleted_at)
+    };
+}
+
 #[trait_gen(Db -> Postgres, Sqlite)]
 #[async_trait]
 impl Write<Db> for Insert {
     type Answer = Inserted;
+
+    const SHORT_WAY: bool = true;
 
     async fn run(
         &self,
@@ -71,57 +131,17 @@ impl Write<Db> for Insert {
         }
         let row = &self.row;
         // No error on a taken name: an error would end the whole transaction on PostgreSQL.
-        let inserted = sqlx::query(concat!(
+        let insert = concat!(
             "INSERT INTO jobs (",
             job_columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, \
-             $33, $34, $35, $36, $37, $38, $39, $40) \
-             ON CONFLICT (namespace, name) WHERE lifecycle <> 'Deleted' DO NOTHING"
-        ))
-        .bind(&row.id)
-        .bind(&row.namespace)
-        .bind(&row.name)
-        .bind(&row.algorithm)
-        .bind(row.priority)
-        .bind(&row.request)
-        .bind(&row.target_clusters)
-        .bind(&row.spread)
-        .bind(row.max_runtime_seconds)
-        .bind(row.demand_cpu_millis)
-        .bind(row.demand_memory_bytes)
-        .bind(row.demand_gpus)
-        .bind(&row.workload_api_version)
-        .bind(&row.workload_kind)
-        .bind(&row.plugin_name)
-        .bind(&row.plugin_version)
-        .bind(&row.plugin_digest)
-        .bind(&row.schema_digest)
-        .bind(&row.bundle_digest)
-        .bind(&row.host_version)
-        .bind(row.created_at)
-        .bind(row.version)
-        .bind(&row.phase)
-        .bind(&row.lifecycle)
-        .bind(&row.desired)
-        .bind(&row.reason)
-        .bind(&row.message)
-        .bind(&row.failure)
-        .bind(row.progress)
-        .bind(&row.last_known)
-        .bind(row.stale_since)
-        .bind(&row.placement)
-        .bind(&row.workload_uid)
-        .bind(row.missing_since)
-        .bind(row.delete_volumes)
-        .bind(row.updated_at)
-        .bind(row.submitted_at)
-        .bind(row.started_at)
-        .bind(row.finished_at)
-        .bind(row.deleted_at)
-        .execute(&mut *connection)
-        .await
-        .map_err(error::store)?;
+            ") VALUES (",
+            job_values!(),
+            ") ON CONFLICT (namespace, name) WHERE lifecycle <> 'Deleted' DO NOTHING"
+        );
+        let inserted = bind_job!(sqlx::query(insert), row)
+            .execute(&mut *connection)
+            .await
+            .map_err(error::store)?;
         if inserted.rows_affected() == 0 {
             let holder: Option<String> = sqlx::query_scalar(
                 "SELECT id FROM jobs \
@@ -148,6 +168,24 @@ impl Write<Db> for Insert {
         events::Events::<Db>::first(&mut *connection, row, &self.line).await?;
         intents::Queue::<Db>::enqueue(&mut *connection, row, IntentKind::Apply).await?;
         Ok(Outcome::Keep(Inserted::New))
+    }
+
+    async fn run_at_once(
+        &self,
+        connection: &mut <Db as Database>::Connection,
+    ) -> Result<Inserted, sqlx::Error> {
+        let row = &self.row;
+        let key = self.idempotency.as_ref();
+        let query = sqlx::query(<Db as Dialect>::INSERT);
+        let query = bind_job!(query, row)
+            .bind(&self.bundle_digest)
+            .bind(&self.bundle)
+            .bind(self.line.kind())
+            .bind(self.line.actor())
+            .bind(self.line.evidence())
+            .bind(key.map(|each| each.key.as_str()))
+            .bind(key.map(|each| each.fingerprint.to_string()));
+        query.execute(connection).await.map(|_| Inserted::New)
     }
 
     async fn confirm(&self, connection: &mut <Db as Database>::Connection) -> Option<Inserted> {

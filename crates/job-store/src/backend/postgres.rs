@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a transaction that lost against another one runs in all.
 const TRIES: u32 = 3;
 
+/// A connection that was idle for longer is asked whether it still works before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
 pub(crate) struct PostgresBackend {
     pool: PgPool,
 }
@@ -41,6 +44,16 @@ pub(crate) async fn open(config: &Config) -> Result<PostgresBackend, ConnectErro
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(config.acquire_timeout)
+        // Asking before every use would double the trips; one that just worked still works.
+        .test_before_acquire(false)
+        .before_acquire(|connection, usage| {
+            Box::pin(async move {
+                if usage.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options.options([
             // No statement of ours takes a hundredth of it; what does is stuck.
             ("statement_timeout", "5s"),
@@ -58,6 +71,30 @@ async fn pause(tried: u32) {
 }
 
 impl PostgresBackend {
+    /// Takes the short way; `None` if it is barred.
+    async fn at_once<W: Write<Postgres>>(
+        &self,
+        write: &W,
+    ) -> Option<Result<W::Answer, StoreError>> {
+        let mut connection = match self.pool.acquire().await {
+            Ok(connection) => connection,
+            Err(failed) => return Some(Err(error::store(failed))),
+        };
+        let failed = match write.run_at_once(&mut connection).await {
+            Ok(answer) => return Some(Ok(answer)),
+            Err(failed) => error::store(failed),
+        };
+        drop(connection);
+        if error::lost_race(&failed) || !failed.retryable() {
+            return None;
+        }
+        // Lost on the way there or on the way back.
+        match self.pool.acquire().await {
+            Ok(mut other) => Some(write.confirm(&mut other).await.ok_or(failed)),
+            Err(_) => Some(Err(failed)),
+        }
+    }
+
     async fn try_once<W: Write<Postgres>>(&self, write: &W) -> Result<W::Answer, StoreError> {
         let mut transaction = self.pool.begin_with(Postgres::BEGIN).await.map_err(error::store)?;
         match write.run(&mut transaction).await? {
@@ -91,6 +128,11 @@ impl Backend for PostgresBackend {
     }
 
     async fn write<W: Write<Postgres>>(&self, write: W) -> Result<W::Answer, StoreError> {
+        if W::SHORT_WAY
+            && let Some(result) = self.at_once(&write).await
+        {
+            return result;
+        }
         let mut tried = 0;
         loop {
             tried += 1;

@@ -113,6 +113,10 @@ fn lock(database: &Path) -> Result<File, ConnectError> {
 /// A write whose caller waits.
 #[async_trait]
 trait Queued: Send {
+    /// Runs it without a savepoint and keeps its answer; `false` if it was refused, and whatever
+    /// the transaction holds has to go.
+    async fn run_bare(&mut self, connection: &mut SqliteConnection) -> bool;
+
     /// Runs it in a savepoint and keeps its answer. An error here means that the whole
     /// transaction is lost.
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error>;
@@ -133,6 +137,20 @@ struct Waiting<W: Write<Sqlite>> {
 
 #[async_trait]
 impl<W: Write<Sqlite>> Queued for Waiting<W> {
+    async fn run_bare(&mut self, connection: &mut SqliteConnection) -> bool {
+        let answer = if W::SHORT_WAY {
+            self.write.run_at_once(connection).await.ok()
+        } else {
+            match self.write.run(connection).await {
+                Ok(Outcome::Keep(answer)) => Some(answer),
+                _ => None,
+            }
+        };
+        self.kept = answer.is_some();
+        self.answer = answer.map(Ok);
+        self.kept
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let mut savepoint = Connection::begin(&mut *connection).await?;
         match self.write.run(&mut savepoint).await {
@@ -143,10 +161,12 @@ impl<W: Write<Sqlite>> Queued for Waiting<W> {
             }
             Ok(Outcome::Undo(answer)) => {
                 savepoint.rollback().await?;
+                self.kept = false;
                 self.answer = Some(Ok(answer));
             }
             Err(failed) => {
                 savepoint.rollback().await?;
+                self.kept = false;
                 self.answer = Some(Err(failed));
             }
         }
@@ -199,6 +219,20 @@ async fn write_groups(
 
 async fn write_group(pool: &SqlitePool, group: &mut [Box<dyn Queued>]) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
+    // Refusals are rare, and a savepoint costs as much as a write. So the first attempt has none,
+    // and one refusal sends the whole group over the safe way.
+    let mut transaction = Connection::begin_with(&mut *connection, Sqlite::BEGIN).await?;
+    let mut accepted = true;
+    for each in group.iter_mut() {
+        accepted = each.run_bare(&mut transaction).await;
+        if !accepted {
+            break;
+        }
+    }
+    if accepted {
+        return transaction.commit().await;
+    }
+    transaction.rollback().await?;
     let mut transaction = Connection::begin_with(&mut *connection, Sqlite::BEGIN).await?;
     for each in group {
         each.run(&mut transaction).await?;

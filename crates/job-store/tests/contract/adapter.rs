@@ -1,5 +1,7 @@
 //! What only a real database can do: be opened twice, be damaged, be closed, choose an index.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails by panicking")]
+
 use std::time::Duration;
 
 use job_store::{Config, ConnectError, DatabaseUrl, connect};
