@@ -47,5 +47,9 @@ async fn refused_form_prints_each_field_and_exits_1() {
     let output = trainyard(&app, &["submit", "-f", &form]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
-    assert!(text(&output.stderr).contains("/hyperparameters/xgboost/eta"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("/hyperparameters/xgboost/eta"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -54,6 +54,14 @@ impl Setup {
             cluster.ready_after = Duration::from_millis(300);
         }
         let sandbox = Sandbox::start(config).await.expect("the sandbox starts");
+        for member in ["member1", "member2"] {
+            // Whoever owns the namespaces puts the credentials there; pods wait for them.
+            let secret = json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": "trainyard-s3", "namespace": "default"},
+            });
+            sandbox.create(Some(member), secret).expect("the credentials");
+        }
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("karmada.kubeconfig");
         std::fs::write(&kubeconfig, sandbox.kubeconfig()).expect("the kubeconfig is written");
@@ -81,8 +89,7 @@ impl App {
 
     /// Starts a host where the last one has ended.
     pub(crate) async fn restart(&mut self) {
-        self.host =
-            Host::start(&self.database, &self.kubeconfig, self.dir.path(), &self.env).await;
+        self.host = Host::start(&self.database, &self.kubeconfig, self.dir.path(), &self.env).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -150,7 +157,9 @@ impl App {
     pub(crate) fn creations(&self, kind: &str, name: &str) -> usize {
         let audit = self.sandbox.audit();
         let created = audit.iter().filter(|entry| {
-            entry.method == "POST" && entry.path.ends_with(kind) && entry.name == name
+            entry.method == "POST"
+                && entry.path.ends_with(kind)
+                && entry.name == name
                 && entry.status == 201
         });
         created.count()

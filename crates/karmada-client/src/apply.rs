@@ -74,7 +74,9 @@ impl<'a> Order<'a> {
         let origin = self.label(LABEL_ORIGIN);
         let same_origin = !origin.is_empty() && existing.label(LABEL_ORIGIN) == origin;
         match self.write {
-            Write::Create => same_origin && existing.label(LABEL_JOB_ID) == job_id.as_str(),
+            Write::Vacant | Write::Create => {
+                same_origin && existing.label(LABEL_JOB_ID) == job_id.as_str()
+            }
             // A volume and the policy over it outlive the job that made them.
             Write::Apply | Write::CreateOrKeep => same_origin,
         }
@@ -104,6 +106,14 @@ impl KarmadaClient {
     async fn write_one(&self, job_id: &JobId, order: &Order<'_>) -> Result<String, ControlError> {
         let object = &order.object;
         let collection = self.collection(object).await?;
+        if order.write == Write::Vacant {
+            let existing = self.caller.find::<Head>(&collection, &object.name).await;
+            let existing = existing.map_err(|error| self.failed("read", object, &error))?;
+            return match existing {
+                None => Ok(String::new()),
+                Some(existing) => self.adopt(&collection, order, job_id, existing).await,
+            };
+        }
         let params =
             PostParams { field_manager: Some(self.field_manager.clone()), ..PostParams::default() };
         let body = order.document.to_string().into_bytes();
@@ -118,17 +128,29 @@ impl KarmadaClient {
         }
         let existing = self.caller.find::<Head>(&collection, &object.name).await;
         let existing = existing.map_err(|error| self.failed("read", object, &error))?;
-        let Some(existing) = existing.filter(|existing| !existing.is_being_deleted()) else {
-            // Not a conflict, whoever owns it: the name is about to be free. Not an outage either,
-            // so the rest of the queue goes on.
-            let what = format!("a free name for {object} (its predecessor is being deleted)");
-            return Err(ControlError::Missing { what });
-        };
+        match existing {
+            Some(existing) => self.adopt(&collection, order, job_id, existing).await,
+            None => Err(about_to_be_free(object)),
+        }
+    }
+
+    /// What an order makes of an object that has its name already.
+    async fn adopt(
+        &self,
+        collection: &str,
+        order: &Order<'_>,
+        job_id: &JobId,
+        existing: Head,
+    ) -> Result<String, ControlError> {
+        let object = &order.object;
+        if existing.is_being_deleted() {
+            return Err(about_to_be_free(object));
+        }
         if !order.may_adopt(&existing, job_id) {
             return Err(ControlError::NameConflict { object: object.clone() });
         }
         if order.write == Write::Apply {
-            self.apply(&collection, order, existing.uid()).await?;
+            self.apply(collection, order, existing.uid()).await?;
         }
         Ok(existing.uid().to_owned())
     }
@@ -159,4 +181,11 @@ impl KarmadaClient {
         }
         error.control(what, object)
     }
+}
+
+/// Not a conflict, whoever owns what is there: the name is about to be free. Not an outage either,
+/// so the rest of the queue goes on.
+fn about_to_be_free(object: &ObjectRef) -> ControlError {
+    let what = format!("a free name for {object} (its predecessor is being deleted)");
+    ControlError::Missing { what }
 }

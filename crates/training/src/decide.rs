@@ -146,7 +146,12 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
     let Some(report) = leading_report(&reports, expected, job.spread) else {
         return;
     };
-    if let Some(started) = report.started_at {
+    // Operators count from the first preparation; for us a job starts when its program does.
+    let has_run = matches!(
+        report.state,
+        RunState::Running | RunState::Succeeded | RunState::Failed | RunState::Suspended
+    );
+    if has_run && let Some(started) = report.started_at {
         job.started_at.get_or_insert(started);
     }
     job.progress = report.progress.or(job.progress);

@@ -57,6 +57,16 @@ pub fn backoff(attempts: u32, jitter: u32) -> Duration {
     full.mul_f64(0.75 + 0.25 * f64::from(jitter & 0xff) / 255.0)
 }
 
+/// How long to wait before the next look at a removal: it needs several looks even when all goes
+/// well, so the first 10 s are looked through evenly; after that something is wrong.
+pub fn removal_pace(attempts: u32, jitter: u32) -> Duration {
+    const EVEN: u32 = 40;
+    if attempts < EVEN {
+        return Duration::from_millis(250);
+    }
+    backoff(attempts - EVEN, jitter)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +77,11 @@ mod tests {
         assert_eq!(backoff(0, 0), Duration::from_millis(375));
         assert_eq!(backoff(40, 255), Duration::from_secs(30));
         assert!(backoff(3, 0) > backoff(1, 255));
+    }
+
+    #[test]
+    fn removal_looks_evenly_at_first_and_backs_off_later() {
+        assert_eq!(removal_pace(0, 255), removal_pace(39, 255));
+        assert_eq!(removal_pace(100, 255), Duration::from_secs(30));
     }
 }

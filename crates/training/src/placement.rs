@@ -119,8 +119,9 @@ pub fn choose(job: &Job, clusters: &[Cluster], load: Load<'_>) -> Result<Placeme
     let others = match (fit.len() - 1, refused.len()) {
         (0, 0) => "it is the only candidate".to_owned(),
         (0, _) => format!("the only fit one; {}", sentence(&refused)),
-        (more, 0) => format!("{more} other fit candidate(s) have less"),
-        (more, _) => format!("{more} other fit candidate(s) have less; {}", sentence(&refused)),
+        (1, 0) => "one other fit candidate has no more".to_owned(),
+        (more, 0) => format!("{more} other fit candidates have no more"),
+        (more, _) => format!("{more} other fit, none with more; {}", sentence(&refused)),
     };
     let reason = if best.free.is_some() {
         format!(
@@ -235,23 +236,25 @@ pub fn policies(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<Val
     .collect()
 }
 
-/// Everything to write, in order: policies, storage, configuration, and last the workload, before
-/// which nothing runs. The uid of the workload is the last one returned.
+/// Everything to write, in order: a look whether the workload's name is free, policies, storage,
+/// configuration, and last the workload, before which nothing runs. The uid of the workload is
+/// the last one returned.
 pub fn write_orders(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<WriteOrder> {
-    let mut orders: Vec<WriteOrder> = policies(job, bundle, clusters)
-        .into_iter()
-        .map(|document| WriteOrder { document, write: Write::Apply })
-        .collect();
+    let order =
+        |manifest: &Manifest, write| WriteOrder { document: manifest.document.clone(), write };
+    let mut orders: Vec<WriteOrder> =
+        bundle.with_role(Role::Workload).map(|manifest| order(manifest, Write::Vacant)).collect();
+    orders.extend(
+        policies(job, bundle, clusters)
+            .into_iter()
+            .map(|document| WriteOrder { document, write: Write::Apply }),
+    );
     for (role, write) in [
         (Role::Storage, Write::CreateOrKeep),
         (Role::Config, Write::Create),
         (Role::Workload, Write::Create),
     ] {
-        orders.extend(
-            bundle
-                .with_role(role)
-                .map(|manifest| WriteOrder { document: manifest.document.clone(), write }),
-        );
+        orders.extend(bundle.with_role(role).map(|manifest| order(manifest, write)));
     }
     orders
 }
@@ -349,7 +352,8 @@ mod tests {
             orders.iter().map(|order| order.document["kind"].as_str().unwrap()).collect();
         assert_eq!(
             kinds,
-            ["PropagationPolicy", "PropagationPolicy", "PersistentVolumeClaim", "RayJob"]
+            ["RayJob", "PropagationPolicy", "PropagationPolicy", "PersistentVolumeClaim", "RayJob"]
         );
+        assert_eq!(orders[0].write, Write::Vacant);
     }
 }

@@ -488,6 +488,9 @@ pub struct Cluster {
 /// How an object is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
+    /// Nothing is written: if an object of this name exists and is not of this job, that is a
+    /// conflict. Stands before the policies, which would otherwise propagate a stranger's object.
+    Vacant,
     /// Server-side apply: policies, which we alone own.
     Apply,
     /// Create; if it exists with our job's labels that is success, else a conflict.

@@ -37,11 +37,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// What production uses: rounds every second, leases of a minute, 16 steps at a time.
+    /// What production uses: leases of a minute, 16 steps at a time. An idle dispatch round is
+    /// one statement that finds nothing.
     pub fn new(owner: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
-            dispatch_interval: Duration::from_secs(1),
+            dispatch_interval: Duration::from_millis(250),
             observe_interval: Duration::from_secs(1),
             lease: Duration::from_mins(1),
             concurrency: 16,

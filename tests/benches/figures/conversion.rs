@@ -1,8 +1,214 @@
-//! A conversion in a fresh sandbox against the same Rust code in the same process.
+//! A conversion in a fresh sandbox against the same Rust code in the same process, both from the
+//! same job JSON to the same manifest texts, in alternating slices of one thread. What the host
+//! does around it (building the JSON, reading the answer) is in the sandboxed side only.
 
-use crate::report::Report;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use plugin_runtime::{Config, PluginRuntime};
+use serde_json::{Value, json};
+use training::id::{JobId, JobName, Namespace};
+use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::ports::{ConversionInput, Plugins};
+use xgboost::Xgboost;
+
+use crate::report::{Report, median, percentile};
+
+/// Length of one side of a round.
+const SLICE: Duration = Duration::from_millis(50);
+/// Rounds of both sides.
+const ROUNDS: usize = 60;
 
 pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
-    let _ = report;
+    eprintln!("conversion:");
+    let dir = std::env::var("TRAINYARD_PLUGINS_DIR").context("run `cargo xtask bench`")?;
+    let cache = tempfile::tempdir()?;
+    let cache_dir = cache.path().join("cache");
+    let runtime = PluginRuntime::start(Config::new(Some(dir.into()), cache_dir)).await?;
+    let plugin = runtime.resolve("xgboost").context("the XGBoost plugin")?;
+    let form: Value = serde_json::from_str(&std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/params.json"
+    ))?)?;
+    let prepared = runtime.prepare(&plugin.digest, &form["hyperparameters"]["xgboost"])?;
+    let input = sample(prepared.hyperparameters)?;
+    let job = job_json(&input, &plugin.settings_schema)?;
+
+    // Both sides must do the same work before their times mean anything.
+    let native = plugin_sdk::guest::convert::<Xgboost>(&job)
+        .map_err(|failure| anyhow!("native conversion: {failure:?}"))?;
+    let guest = runtime.convert(&plugin.digest, &input).await?;
+    let guest = guest.map_err(|refusal| anyhow!("sandboxed conversion: {refusal:?}"))?;
+    for (ours, theirs) in native.manifests.iter().zip(&guest.manifests) {
+        let ours: Value = serde_json::from_str(&ours.document)?;
+        anyhow::ensure!(ours == theirs.document, "the two sides differ");
+    }
+
+    let (mut inside, mut fresh, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let mut calls = 0_u32;
+        while started.elapsed() < SLICE {
+            std::hint::black_box(plugin_sdk::guest::convert::<Xgboost>(std::hint::black_box(&job)))
+                .map_err(|failure| anyhow!("{failure:?}"))?;
+            calls += 1;
+        }
+        inside.push(started.elapsed().as_secs_f64() * 1e6 / f64::from(calls));
+
+        let started = Instant::now();
+        let mut calls = 0_u32;
+        while started.elapsed() < SLICE {
+            let one = Instant::now();
+            let answer = runtime.convert(&plugin.digest, &input).await?;
+            std::hint::black_box(answer).map_err(|refusal| anyhow!("{refusal:?}"))?;
+            each.push(one.elapsed().as_secs_f64() * 1e6);
+            calls += 1;
+        }
+        fresh.push(started.elapsed().as_secs_f64() * 1e6 / f64::from(calls));
+    }
+    let (inside, fresh) = (median(&mut inside), median(&mut fresh));
+    report.add(
+        "conversion in a fresh sandbox, per native conversion",
+        fresh / inside,
+        "x",
+        "<= 3.7",
+        format!("{fresh:.1} us against {inside:.1} us"),
+    );
+    report.add(
+        "conversion in a fresh sandbox, p99 per p50",
+        percentile(&mut each, 99) / median(&mut each),
+        "x",
+        "-",
+        format!("p99 {:.0} us, p50 {:.0} us", percentile(&mut each, 99), median(&mut each)),
+    );
+    two_threads(report, &runtime, &plugin.digest, &input).await
+}
+
+/// Conversions per second on two threads, per those on one.
+async fn two_threads(
+    report: &mut Report,
+    runtime: &Arc<PluginRuntime>,
+    plugin: &training::PluginDigest,
+    input: &ConversionInput,
+) -> anyhow::Result<()> {
+    let rate = async |threads: usize| -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..threads {
+            let (runtime, plugin, input) = (Arc::clone(runtime), *plugin, input.clone());
+            tasks.spawn(async move {
+                let mut calls = 0_u32;
+                while started.elapsed() < SLICE * 4 {
+                    std::hint::black_box(runtime.convert(&plugin, &input).await?)
+                        .map_err(|refusal| anyhow!("{refusal:?}"))?;
+                    calls += 1;
+                }
+                anyhow::Ok(calls)
+            });
+        }
+        let mut calls = 0_u32;
+        while let Some(done) = tasks.join_next().await {
+            calls += done??;
+        }
+        Ok(f64::from(calls) / started.elapsed().as_secs_f64())
+    };
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS / 4 {
+        one.push(rate(1).await?);
+        two.push(rate(2).await?);
+    }
+    let (one, two) = (median(&mut one), median(&mut two));
+    report.add(
+        "conversions on two threads, per one thread",
+        two / one,
+        "x",
+        ">= 1.9",
+        format!("{two:.0}/s against {one:.0}/s"),
+    );
     Ok(())
+}
+
+/// The sample form as the host's parser leaves it.
+fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
+    let name = JobName::parse("train-20251111052644-oj2y")?;
+    let spec = JobSpec {
+        namespace: Namespace::parse("default")?,
+        priority: 500,
+        algorithm: "xgboost".to_owned(),
+        resources: Resources {
+            cpu_cores: 4,
+            memory_gib: 16,
+            gpu_count: 0,
+            instance_count: 1,
+            volume_size_gb: 50,
+        },
+        max_runtime_seconds: Some(14400),
+        channels: vec![DataChannel {
+            name: "train".to_owned(),
+            channel_type: ChannelType::Train,
+            provider: "minio".to_owned(),
+            endpoint: "https://minio.local".to_owned(),
+            bucket: "input".to_owned(),
+            prefix: "datasets/default/".to_owned(),
+            content_type: None,
+            feature_names: Vec::new(),
+            label_name: None,
+        }],
+        output_uri: Some("storage://output/artifacts/".to_owned()),
+        hyperparameters,
+        custom_hyperparameters: serde_json::Map::new(),
+        target_clusters: Vec::new(),
+        spread: Spread::One,
+        entrypoint: None,
+        head_image: None,
+        worker_image: None,
+        image_uri: None,
+        pvc_name: None,
+        request: json!({}),
+        name,
+    };
+    Ok(ConversionInput { id: JobId::from_name(&spec.name, 0x1a2b_3c4d), spec })
+}
+
+/// The job as the contract describes it.
+fn job_json(input: &ConversionInput, settings_schema: &str) -> anyhow::Result<String> {
+    let schema: Value = serde_json::from_str(settings_schema)?;
+    let properties = schema["properties"].as_object().context("settings have properties")?;
+    let settings: serde_json::Map<String, Value> = properties
+        .iter()
+        .filter_map(|(name, about)| Some((name.clone(), about.get("default")?.clone())))
+        .collect();
+    let spec = &input.spec;
+    let channel = spec.channels.first().context("a channel")?;
+    Ok(json!({
+        "id": input.id.as_str(),
+        "name": spec.name.as_str(),
+        "namespace": spec.namespace.as_str(),
+        "algorithm": spec.algorithm,
+        "attempt": 1,
+        "priority": spec.priority,
+        "resources": {
+            "cpuCores": spec.resources.cpu_cores,
+            "memoryGiB": spec.resources.memory_gib,
+            "gpuCount": spec.resources.gpu_count,
+            "instanceCount": spec.resources.instance_count,
+            "volumeSizeGB": spec.resources.volume_size_gb,
+        },
+        "maxRuntimeSeconds": spec.max_runtime_seconds,
+        "channels": [{
+            "name": channel.name,
+            "type": channel.channel_type.as_str(),
+            "provider": channel.provider,
+            "endpoint": channel.endpoint,
+            "bucket": channel.bucket,
+            "prefix": channel.prefix,
+            "featureNames": channel.feature_names,
+        }],
+        "outputUri": spec.output_uri,
+        "hyperparameters": spec.hyperparameters,
+        "customHyperparameters": spec.custom_hyperparameters,
+        "settings": settings,
+    })
+    .to_string())
 }

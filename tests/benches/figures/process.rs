@@ -28,7 +28,8 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let mut config = Config::auto();
-        config.clusters = ["member1", "member2"].map(karmada_sandbox::ClusterConfig::roomy).to_vec();
+        config.clusters =
+            ["member1", "member2"].map(karmada_sandbox::ClusterConfig::roomy).to_vec();
         let sandbox = Sandbox::start(config).await?;
         // Beside the build, not in a memory file system: durable writes are measured here.
         let beside = std::env::current_exe()?;

@@ -54,10 +54,8 @@ async fn submissions(url: &str, round: usize) -> anyhow::Result<f64> {
     rate(move |number| {
         let mut form = form.clone();
         form["jobName"] = serde_json::json!(format!("bench-{round}-{number}"));
-        let request = client
-            .post(&url)
-            .header("content-type", "application/json")
-            .body(form.to_string());
+        let request =
+            client.post(&url).header("content-type", "application/json").body(form.to_string());
         async move {
             let answer = request.send().await?;
             let status = answer.status();

@@ -58,7 +58,10 @@ async fn status_has_one_shape_and_no_zero_times() {
     assert!(!early.body.to_string().contains("0001-01-01"), "{}", early.body);
     app.job_in_phase(&id, "Succeeded").await;
     let late = app.get(&path).await;
-    assert_eq!((&late.body["status"], &late.body["phase"]), (&json!("Succeeded"), &json!("Succeeded")));
+    assert_eq!(
+        (&late.body["status"], &late.body["phase"]),
+        (&json!("Succeeded"), &json!("Succeeded"))
+    );
     for field in ["startTime", "completionTime"] {
         assert!(late.body[field].is_string(), "{field}: {}", late.body);
     }
@@ -70,7 +73,9 @@ async fn status_has_one_shape_and_no_zero_times() {
 async fn clusters_are_listed_with_their_readiness_and_place() {
     let app = Setup::sqlite().start().await;
     until("both clusters are known", async || {
-        app.get("/api/v1/proxy/clusters").await.body["clusters"].as_array().is_some_and(|list| list.len() == 2)
+        app.get("/api/v1/proxy/clusters").await.body["clusters"]
+            .as_array()
+            .is_some_and(|list| list.len() == 2)
     })
     .await;
     let answer = app.get("/api/v1/proxy/clusters").await;

@@ -24,8 +24,16 @@ async fn accepted_job_has_every_promised_field_and_a_location() {
     let answer = app.post("/api/v1/jobs", &sample_form("promised")).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     for field in [
-        "id", "jobName", "namespace", "algorithm", "priority", "request", "status", "message",
-        "createdAt", "updatedAt",
+        "id",
+        "jobName",
+        "namespace",
+        "algorithm",
+        "priority",
+        "request",
+        "status",
+        "message",
+        "createdAt",
+        "updatedAt",
     ] {
         assert!(answer.body.get(field).is_some_and(|value| !value.is_null()), "{field}");
     }
@@ -241,12 +249,9 @@ async fn rendered_bundle_is_the_reviewed_one() {
         workload(&answer.body)["metadata"]["annotations"]["trainyard.dev/bundle-sha256"].clone();
     let plugin = answer.body.pointer("/plugin/sha256").cloned().unwrap_or_default();
     let mut text = text;
-    for (value, name) in [
-        (&job_id, "[job id]"),
-        (&origin, "[origin]"),
-        (&bundle, "[bundle]"),
-        (&plugin, "[plugin]"),
-    ] {
+    for (value, name) in
+        [(&job_id, "[job id]"), (&origin, "[origin]"), (&bundle, "[bundle]"), (&plugin, "[plugin]")]
+    {
         if let Some(value) = value.as_str() {
             text = text.replace(value, name);
         }

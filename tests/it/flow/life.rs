@@ -104,18 +104,17 @@ async fn failing_program_fails_the_job_with_its_reason() {
         "startTime": "2026-01-01T00:00:00Z",
         "endTime": "2026-01-01T00:01:00Z",
     });
-    app.sandbox
-        .patch_status(Some(&cluster), "ray.io/v1", "RayJob", "default", "doomed", status)
-        .expect("the status is written");
+    let write = |status| {
+        app.sandbox.patch_status(Some(&cluster), "ray.io/v1", "RayJob", "default", "doomed", status)
+    };
+    assert!(write(status), "the job is on its cluster");
     let job = app.job_until(&id, |job| job["phase"] == "Failed").await;
     assert_eq!(job["status"], "Failed");
     assert_eq!(job["reason"], "AppFailed");
     assert!(job["message"].as_str().unwrap().contains("division by zero"), "{job:#}");
     // Terminal is absorbing, whatever the cluster says later.
     let revived = json!({"jobStatus": "RUNNING", "jobDeploymentStatus": "Running"});
-    app.sandbox
-        .patch_status(Some(&cluster), "ray.io/v1", "RayJob", "default", "doomed", revived)
-        .expect("the status is written");
+    assert!(write(revived), "the job is on its cluster");
     let other = app.submit(&sample_form("other")).await;
     app.job_in_phase(&other, "Succeeded").await;
     assert_eq!(app.get(&format!("/api/v1/jobs/{id}")).await.body["phase"], "Failed");
@@ -137,6 +136,10 @@ async fn workload_that_a_stranger_holds_is_a_name_conflict_and_stays_his() {
     app.job_gone(&id).await;
     let his = app.sandbox.get(None, "ray.io/v1", "RayJob", "default", "taken").expect("still his");
     assert_eq!(his["spec"]["entrypoint"], "his");
+    // Nor was it propagated by a policy of ours, not even for a moment.
+    assert!(app.members_with("ray.io/v1", "RayJob", "taken").is_empty());
+    let audit = app.sandbox.audit();
+    assert!(!audit.iter().any(|entry| entry.path.ends_with("/propagationpolicies")), "{audit:#?}");
 }
 
 /// Checks a document against the schema of a CRD file, if the schemas are present.

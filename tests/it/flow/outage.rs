@@ -13,8 +13,9 @@ async fn job_waits_for_an_absent_karmada_says_why_and_runs_once() {
     app.sandbox.faults().drop_watches();
     let id = app.submit(&sample_form("patient")).await;
     let job = app
-        .job_until(&id, |job| job["phase"] == "Queued" && job["reason"] != "Accepted"
-            && job["reason"] != "Placed")
+        .job_until(&id, |job| {
+            job["phase"] == "Queued" && job["reason"] != "Accepted" && job["reason"] != "Placed"
+        })
         .await;
     assert!(!job["message"].as_str().unwrap().is_empty(), "{job:#}");
     assert_eq!(app.get("/readyz").await.status, 200, "the host takes jobs without Karmada");
@@ -68,10 +69,13 @@ async fn missing_namespace_is_waited_for() {
     let app = Setup::sqlite().start().await;
     let mut form = sample_form("homeless");
     form["namespace"] = json!("team-a");
+    // Without input there are no credentials to wait for.
+    form["inputDataConfig"] = json!([]);
     let id = app.submit(&form).await;
     let job = app.job_until(&id, |job| job["reason"] == "PrerequisiteMissing").await;
     assert!(job["message"].as_str().unwrap().contains("team-a"), "{job:#}");
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}});
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}});
     app.sandbox.create(None, namespace).expect("the namespace");
     app.job_in_phase(&id, "Succeeded").await;
 }

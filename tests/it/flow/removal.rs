@@ -58,9 +58,8 @@ async fn delete_with_volumes_removes_the_claim_from_control_plane_and_member() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     app.job_gone(&id).await;
     assert_workload_gone(&app, "emptied");
-    let claim = |place| {
-        app.sandbox.get(place, "v1", "PersistentVolumeClaim", "default", "emptied-pvc")
-    };
+    let claim =
+        |place| app.sandbox.get(place, "v1", "PersistentVolumeClaim", "default", "emptied-pvc");
     for place in [None, Some("member1"), Some("member2")] {
         assert!(claim(place).is_none(), "{place:?}");
     }

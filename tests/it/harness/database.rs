@@ -47,7 +47,9 @@ impl Database {
 
     /// Takes the database away from under the host.
     pub(crate) async fn lose(&self) {
-        let Self::Postgres { admin, name, .. } = self else { panic!("only PostgreSQL can be lost") };
+        let Self::Postgres { admin, name, .. } = self else {
+            panic!("only PostgreSQL can be lost")
+        };
         let mut connection = sqlx::PgConnection::connect(admin).await.expect("the test server");
         let statement = format!("DROP DATABASE {name} WITH (FORCE)");
         connection.execute(sqlx::AssertSqlSafe(statement)).await.expect("it is dropped");

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::{Reconcilers, StepError};
-use crate::intent::{Claimed, IntentKind, backoff};
+use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
 use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
@@ -54,7 +54,11 @@ impl Reconcilers {
                 error.to_string()
             }
         };
-        let delay = backoff(intent.attempts, self.ids.next());
+        let jitter = self.ids.next();
+        let delay = match intent.kind {
+            IntentKind::Apply => backoff(intent.attempts, jitter),
+            IntentKind::Stop | IntentKind::Delete => removal_pace(intent.attempts, jitter),
+        };
         let not_before = self.clock.now() + delay;
         let postponed = self.store.postpone(intent.id, &self.config.owner, not_before, &why).await;
         if let Err(error) = postponed {
