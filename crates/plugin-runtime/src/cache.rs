@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -63,12 +64,13 @@ impl Cache {
         // Only the owner of the directory can keep others from replacing what is in it.
         let probe =
             cache.write(&format!("probe.{:08x}.tmp", RandomIds.next()), b"").map_err(wrong)?;
-        let mine = fs::metadata(&probe).map_err(wrong)?.uid();
+        let written = fs::metadata(&probe).map_err(wrong)?;
         fs::remove_file(&probe).map_err(wrong)?;
+        let mine = written.uid();
         if owned.uid() != mine || secret_owner.uid() != mine {
             return Err("it belongs to another user".to_owned());
         }
-        cache.prune();
+        cache.prune(written.modified().map_err(wrong)?);
         Ok(cache)
     }
 
@@ -118,13 +120,21 @@ impl Cache {
         mac
     }
 
-    /// Removes temporary files of a crash, and the oldest entries beyond the bound.
-    fn prune(&self) {
+    /// Removes temporary files of a crash, and the oldest entries beyond the bound. A temporary
+    /// file may be in use by another process that shares the directory; after an hour it is not.
+    fn prune(&self, now: SystemTime) {
+        const LONGEST_USE: Duration = Duration::from_hours(1);
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let path = entry.path();
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => drop(fs::remove_file(&path)),
+                Some("tmp") => {
+                    let modified = entry.metadata().and_then(|meta| meta.modified());
+                    let age = modified.ok().and_then(|time| now.duration_since(time).ok());
+                    if age.is_some_and(|age| age > LONGEST_USE) {
+                        drop(fs::remove_file(&path));
+                    }
+                }
                 Some("cwasm") => {
                     entries.push((entry.metadata().and_then(|meta| meta.modified()).ok(), path));
                 }
