@@ -29,9 +29,10 @@ pub(crate) struct DevArgs {
     /// Port of the HTTP API
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
-    /// Throw away the jobs of earlier runs
+    /// Keep the jobs of earlier runs. The sandbox forgets its objects at the end of a run, so jobs
+    /// that had not ended are lost
     #[arg(long)]
-    fresh: bool,
+    keep: bool,
     /// Stop as soon as the host is ready, to check the set-up
     #[arg(long)]
     exit_after_ready: bool,
@@ -47,7 +48,7 @@ pub(crate) fn run(repo: &Repo, args: &DevArgs) -> Result<()> {
     cmd::run(build.args(["-p", "plugin-tool", "--bins"]))?;
 
     let dir = repo.target.join("dev");
-    if args.fresh && dir.exists() {
+    if !args.keep && dir.exists() {
         std::fs::remove_dir_all(&dir)
             .with_context(|| format!("cannot remove {}", dir.display()))?;
     }
@@ -75,6 +76,8 @@ impl Stack {
         let mut sandbox = Process::start("sandbox", &mut command)?;
         sandbox.wait_until(|| kubeconfig.exists() && TcpStream::connect(local(karmada)).is_ok())?;
 
+        give_credentials(local(karmada))?;
+
         let api = local(port);
         let mut command = Command::new(repo.bin_dir().join("trainyard-host"));
         command.arg("serve").arg("--listen").arg(api.to_string());
@@ -82,6 +85,7 @@ impl Stack {
         command.arg(format!("sqlite://{}", dir.join("trainyard.db").display()));
         command.arg("--karmada-kubeconfig").arg(&kubeconfig);
         command.arg("--plugins-dir").arg(repo.plugins_dir());
+        command.arg("--cache-dir").arg(repo.target.join("plugin-cache"));
         // The developer's shell may hold settings for another host.
         command.env_remove("DATABASE_URL").env_remove("KARMADA_KUBECONFIG").env_remove("PORT");
         let mut host = Process::start("host", &mut command)?;
@@ -110,7 +114,7 @@ impl Stack {
             "\nTrainyard is ready: {api}\n\
              \n  submit a job   curl -i -H 'Content-Type: application/json' --data @tests/data/params.json {api}/api/v1/jobs\
              \n  see jobs       curl {api}/api/v1/jobs\
-             \n  command line   {} --server {api} get jobs\
+             \n  command line   {} --server {api} list\
              \n  control plane  kubectl --kubeconfig {} get rayjobs --all-namespaces\
              \n  add a plugin   drop a .wasm file into {}\
              \n\nThe logs follow. Ctrl-C stops both processes.\n",
@@ -178,6 +182,37 @@ fn show_lines(name: &'static str, stream: Option<impl Read + Send + 'static>) {
             eprintln!("{name:>8} | {}", String::from_utf8_lossy(&line).trim_end());
         }
     });
+}
+
+/// Puts the Secret with the storage credentials, which pods refer to by name and wait for, into
+/// each member. In production whoever owns the namespaces does that.
+fn give_credentials(sandbox: SocketAddr) -> Result<()> {
+    let secret = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "trainyard-s3", "namespace": "default"},
+        "stringData": {"access-key": "sandbox", "secret-key": "sandbox"},
+    });
+    for member in ["member1", "member2"] {
+        let path = format!(
+            "/apis/cluster.karmada.io/v1alpha1/clusters/{member}/proxy/api/v1/namespaces/default/secrets"
+        );
+        let body = secret.to_string();
+        let mut stream = TcpStream::connect(sandbox)?;
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: sandbox\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if !answer.starts_with("HTTP/1.1 201") {
+            let line = answer.lines().next().unwrap_or("nothing");
+            bail!("the sandbox did not take the credentials for {member}: {line}");
+        }
+    }
+    Ok(())
 }
 
 fn local(port: u16) -> SocketAddr {

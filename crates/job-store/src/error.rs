@@ -118,10 +118,11 @@ fn sqlite_unavailable(code: u32) -> bool {
     matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14)
 }
 
-/// Classes: 08 connection, 40 rollback, 53 resources, 57 operator (also the statement timeout),
-/// 58 system; codes: lock timeout, idle in transaction, and a server that became read-only.
+/// Classes: 08 connection, 28 a login that is refused, 3D a database that is not there (restored or
+/// moved right now), 40 rollback, 53 resources, 57 operator (also the statement timeout), 58
+/// system; codes: lock timeout, idle in transaction, and a server that became read-only.
 fn postgres_unavailable(code: &str) -> bool {
-    ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+    ["08", "28", "3D", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
         || matches!(code, "55P03" | "25P03" | "25006")
 }
 
@@ -137,7 +138,10 @@ mod tests {
         for code in [1, 11, 19, 2067, 1555] {
             assert!(!sqlite_unavailable(code), "{code}");
         }
-        for code in ["08006", "53100", "53300", "57P01", "57014", "55P03", "40001", "25006"] {
+        for code in [
+            "08006", "28P01", "3D000", "53100", "53300", "57P01", "57014", "55P03", "40001",
+            "25006",
+        ] {
             assert!(postgres_unavailable(code), "{code}");
         }
         for code in ["23505", "42P01", "22021", "P0001"] {

@@ -36,10 +36,17 @@ impl Reconcilers {
 
     /// Does one step for one intent and records how it went.
     async fn carry_out(&self, intent: Claimed) {
-        let result = match intent.kind {
-            IntentKind::Apply => self.apply(&intent).await,
-            IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
+        let step = async {
+            match intent.kind {
+                IntentKind::Apply => self.apply(&intent).await,
+                IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
+            }
         };
+        // A step that outlived its lease would work on a job that another process has claimed.
+        let limit = self.config.lease.mul_f64(0.75);
+        let result = tokio::time::timeout(limit, step)
+            .await
+            .unwrap_or_else(|_| Ok(Step::Later("the control plane is too slow".to_owned())));
         let why = match result {
             Ok(Step::Settled) => return,
             Ok(Step::Later(why)) => why,
