@@ -1,166 +1,19 @@
 //! The router over in-memory ports: routes, layers and the form of every answer.
 
+mod ports;
+
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use training::clock::{ManualClock, SequentialIds};
-use training::manifest::{Manifest, ObjectRef, Role};
-use training::ports::{
-    Cluster, ControlError, ControlPlane, Conversion, ConversionInput, ConvertRefusal, FieldError,
-    PluginFault, PluginInfo, PluginKind, Plugins, Prepared, Remaining, Removal, Report, Seen,
-    WorkloadRef, WriteOrder,
-};
 use training::submit::SubmitPorts;
 use training::testing::{MemoryStore, samples};
-use training::{ClusterName, JobId, PluginDigest, Sha256Digest};
 
+use self::ports::{Away, OnePlugin};
 use super::*;
-
-/// One plugin, `trees`, which makes a ConfigMap-sized job and behaves as its hyperparameters say.
-struct OnePlugin;
-
-fn info() -> PluginInfo {
-    let kind = PluginKind {
-        api_version: "batch/v1".to_owned(),
-        kind: "Job".to_owned(),
-        plural: "jobs".to_owned(),
-        workload: true,
-        max_name_length: 63,
-    };
-    PluginInfo {
-        name: "trees".to_owned(),
-        version: "1.2.3".to_owned(),
-        digest: Sha256Digest::of("trees"),
-        algorithms: vec!["trees".to_owned(), "forest".to_owned()],
-        title: "Trees".to_owned(),
-        summary: "Grows trees.".to_owned(),
-        schema: "{ \"type\":  \"object\" }".to_owned(),
-        schema_digest: Sha256Digest::of("schema"),
-        settings_schema: "{}".to_owned(),
-        kinds: vec![kind],
-        examples: vec![json!({"jobName": "example"})],
-    }
-}
-
-#[async_trait]
-impl Plugins for OnePlugin {
-    fn resolve(&self, algorithm: &str) -> Option<Arc<PluginInfo>> {
-        let info = info();
-        info.algorithms.iter().any(|name| name == algorithm).then(|| Arc::new(info))
-    }
-
-    fn list(&self) -> Vec<Arc<PluginInfo>> {
-        vec![Arc::new(info())]
-    }
-
-    fn prepare(&self, _: &PluginDigest, values: &Value) -> Result<Prepared, PluginFault> {
-        let errors = match values.get("eta").and_then(Value::as_f64) {
-            Some(eta) if eta > 1.0 => vec![FieldError::new("/eta", "maximum", "At most 1.")],
-            _ => Vec::new(),
-        };
-        Ok(Prepared { hyperparameters: values.clone(), errors })
-    }
-
-    async fn validate(
-        &self,
-        _: &PluginDigest,
-        _: &ConversionInput,
-    ) -> Result<Vec<FieldError>, PluginFault> {
-        Ok(Vec::new())
-    }
-
-    async fn convert(
-        &self,
-        _: &PluginDigest,
-        input: &ConversionInput,
-    ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-        let plugin = || "trees".to_owned();
-        match input.spec.hyperparameters.get("mood").and_then(Value::as_str) {
-            Some("panic") => panic!("on purpose"),
-            Some("busy") => return Err(PluginFault::Busy),
-            Some("slow") => {
-                let call = "convert";
-                return Err(PluginFault::TimedOut { plugin: plugin(), call, limit_ms: 1 });
-            }
-            Some("broken") => {
-                let detail = "secret detail".to_owned();
-                return Err(PluginFault::Failed { plugin: plugin(), call: "convert", detail });
-            }
-            Some("stuck") => std::future::pending().await,
-            Some("greedy") => {
-                let document = json!({"apiVersion": "v1", "kind": "Secret",
-                    "metadata": {"name": input.spec.name.as_str()}});
-                let manifests = vec![Manifest { role: Role::Workload, document }];
-                return Ok(Ok(Conversion { manifests, warnings: Vec::new() }));
-            }
-            _ => {}
-        }
-        let pod = json!({"restartPolicy": "Never",
-            "containers": [{"name": "train", "image": "busybox:1",
-                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]});
-        let document = json!({"apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"name": input.spec.name.as_str()},
-            "spec": {"template": {"spec": pod}}});
-        let manifests = vec![Manifest { role: Role::Workload, document }];
-        Ok(Ok(Conversion { manifests, warnings: vec!["Mind the gap.".to_owned()] }))
-    }
-
-    async fn interpret(
-        &self,
-        plugin: &PluginDigest,
-        _: &str,
-        _: &Value,
-    ) -> Result<Report, PluginFault> {
-        Err(PluginFault::NotLoaded(*plugin))
-    }
-}
-
-/// A control plane that is away, but was seen before.
-struct Away;
-
-fn away<T>() -> Result<T, ControlError> {
-    Err(ControlError::Unavailable { message: "secret address".to_owned() })
-}
-
-#[async_trait]
-impl ControlPlane for Away {
-    async fn ping(&self) -> Result<(), ControlError> {
-        away()
-    }
-
-    async fn clusters(&self) -> Result<Vec<Cluster>, ControlError> {
-        away()
-    }
-
-    fn known_clusters(&self) -> Vec<ClusterName> {
-        vec![ClusterName::parse("member1").unwrap()]
-    }
-
-    async fn write(&self, _: &JobId, _: &[WriteOrder]) -> Result<Vec<String>, ControlError> {
-        away()
-    }
-
-    async fn remove(&self, _: &Removal) -> Result<Vec<Remaining>, ControlError> {
-        away()
-    }
-
-    async fn release(&self, _: &ObjectRef, _: &[ObjectRef]) -> Result<bool, ControlError> {
-        away()
-    }
-
-    async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
-        away()
-    }
-
-    fn hint(&self) -> Arc<Notify> {
-        Arc::default()
-    }
-}
 
 struct Api {
     router: Router,

@@ -25,7 +25,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let dir = std::env::var("TRAINYARD_PLUGINS_DIR").context("run `cargo xtask bench`")?;
     let cache = tempfile::tempdir()?;
     let cache_dir = cache.path().join("cache");
-    let runtime = PluginRuntime::start(Config::new(Some(dir.into()), cache_dir)).await?;
+    let runtime = PluginRuntime::start(Config::new(Some(dir.into()), Some(cache_dir))).await?;
     let plugin = runtime.resolve("xgboost").context("the XGBoost plugin")?;
     let form: Value = serde_json::from_str(&std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),

@@ -1,6 +1,8 @@
 //! A database for one test: a SQLite file, or a PostgreSQL database made on the server of the run.
 
 use sqlx::{Connection as _, Executor as _};
+use training::IdSource as _;
+use training::clock::RandomIds;
 
 /// Where the host keeps its jobs.
 pub(crate) enum Database {
@@ -29,7 +31,7 @@ impl Database {
             eprintln!("SKIPPED: no PostgreSQL; run `cargo xtask test`, which starts one");
             return None;
         };
-        let name = format!("it_{}", uuid::Uuid::new_v4().simple());
+        let name = format!("it_{:08x}{:08x}", RandomIds.next(), RandomIds.next());
         let mut connection = sqlx::PgConnection::connect(&admin).await.expect("the test server");
         let statement = format!("CREATE DATABASE {name}");
         connection.execute(sqlx::AssertSqlSafe(statement)).await.expect("a new database");
