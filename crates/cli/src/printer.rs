@@ -21,7 +21,8 @@ pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>) {
         table.add_row(row);
     }
     for row in table.to_string().lines() {
-        line(row.trim_end());
+        // Every cell is padded, the first one on the left, too.
+        line(row.strip_prefix(' ').unwrap_or(row).trim_end());
     }
 }
 
