@@ -31,7 +31,7 @@ struct Args {
 enum Command {
     /// Build every plugin to WebAssembly components
     Plugins {
-        /// Where the `.wasm` files go [default: <target>/plugins]
+        /// Where the `.wasm` files go [default: `plugins` in the target directory]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },

@@ -41,7 +41,7 @@ use training::{ClusterName, JobId};
 pub use connect::connect;
 pub use error::ConnectError;
 
-/// Everything [`connect`] needs.
+/// Everything [`connect()`] needs.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Kubeconfig of the Karmada API server.
@@ -61,7 +61,7 @@ pub struct Config {
     pub gpu_resources: Vec<String>,
 }
 
-/// The control plane, reached over HTTP. Made by [`connect`].
+/// The control plane, reached over HTTP. Made by [`connect()`].
 pub struct KarmadaClient {
     caller: call::Caller,
     plurals: resolve::Plurals,

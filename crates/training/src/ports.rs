@@ -1,5 +1,5 @@
 //! What the use-cases need from the outside, as traits. The adapters (`job-store`,
-//! `karmada-client`, `plugin-runtime`) implement them; tests use [`crate::testing`].
+//! `karmada-client`, `plugin-runtime`) implement them; tests use those of `testing`.
 
 use std::sync::Arc;
 use std::time::Duration;
