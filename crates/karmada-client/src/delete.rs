@@ -52,7 +52,16 @@ impl KarmadaClient {
         removal: &Removal,
     ) -> Result<Vec<Remaining>, ControlError> {
         let object = &removal.object;
-        let collection = self.collection(object).await?;
+        let collection = match self.collection(object).await {
+            Ok(collection) => collection,
+            // A kind that the control plane does not know has no objects there, and Karmada has
+            // nothing of it to keep on the members.
+            Err(ControlError::Missing { what }) => {
+                tracing::info!("{object} cannot exist: {what} does not");
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
         let is_propagated = !object.api_version.starts_with(POLICY_GROUP);
         let template = self.caller.find::<Head>(&collection, &object.name).await;
         let template = template.map_err(|error| self.failed("read", object, &error))?;
@@ -97,7 +106,7 @@ impl KarmadaClient {
     }
 
     fn is_ours(&self, head: &Head, removal: &Removal) -> bool {
-        head.label(LABEL_JOB_ID) == removal.job_id.as_str()
+        (removal.shared || head.label(LABEL_JOB_ID) == removal.job_id.as_str())
             && head.label(LABEL_ORIGIN) == self.origin
     }
 
@@ -152,7 +161,7 @@ impl KarmadaClient {
         let object = &removal.object;
         let works = self
             .works
-            .left_of(&self.caller, object, &removal.job_id, self.poll_interval)
+            .left_of(&self.caller, object, &removal.job_id, removal.shared, self.poll_interval)
             .await
             .map_err(|error| error.control("list the works of", object))?;
         let asked: Vec<_> = removal
@@ -185,7 +194,7 @@ impl KarmadaClient {
         let plural = collection.rsplit('/').next().unwrap_or_default();
         let request = Requests::new(path).get(&object.name, &GetParams::default());
         match self.caller.request::<Head>(request).await {
-            Ok(head) if head.label(LABEL_JOB_ID) != removal.job_id.as_str() => {
+            Ok(head) if !self.is_ours(&head, removal) => {
                 tracing::info!("{object} on {cluster} belongs to somebody else");
                 Ok(None)
             }

@@ -39,7 +39,9 @@ impl KarmadaClient {
         let found = found.map_err(|error| self.failed("read", policy, &error))?;
         let Some(found) = found else { return Ok(true) };
         if found.head.label(LABEL_ORIGIN) != self.origin {
-            return Err(ControlError::NameConflict { object: policy.clone() });
+            // Not ours to change; nor did it ever protect anything of ours.
+            tracing::info!("{policy} belongs to somebody else and is left alone");
+            return Ok(true);
         }
         if found.spec.preserve_resources_on_deletion == Some(true) {
             self.let_go(&collection, policy, found.head.uid()).await?;

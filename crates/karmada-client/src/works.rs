@@ -125,6 +125,7 @@ impl Works {
         caller: &Caller,
         object: &ObjectRef,
         job_id: &JobId,
+        shared: bool,
         max_age: Duration,
     ) -> Result<Vec<WorkSeen>, CallError> {
         let key = (object.clone(), job_id.clone());
@@ -144,8 +145,8 @@ impl Works {
             }
         };
         let left = works.get(object).into_iter().flatten();
-        // A Work without the label cannot be told from ours, and the name is ours.
-        let left = left.filter(|work| work.job_id.is_empty() || work.job_id == job_id.as_str());
+        // What we write carries the label, in its Works as well.
+        let left = left.filter(|work| shared || work.job_id == job_id.as_str());
         Ok(left.cloned().collect())
     }
 

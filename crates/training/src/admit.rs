@@ -352,22 +352,36 @@ fn stamped_metadata(
     Value::Object(metadata)
 }
 
-/// A propagated object that a member deletes by itself is made again by Karmada: a second run.
-fn refuse_self_removal(spec: &Value, at: &str, errors: &mut Vec<FieldError>) {
-    if spec.get("ttlSecondsAfterFinished").is_some_and(|ttl| !ttl.is_null()) {
-        errors.push(FieldError::new(
-            format!("{at}/ttlSecondsAfterFinished"),
-            "self-removal",
-            "The host removes finished jobs; a member that does makes Karmada run them again.",
-        ));
-    }
-    let rules = spec.get("deletionStrategy").map(Value::to_string).unwrap_or_default();
-    if rules.contains("DeleteSelf") {
-        errors.push(FieldError::new(
-            format!("{at}/deletionStrategy"),
-            "self-removal",
-            "`DeleteSelf` makes Karmada run the job again.",
-        ));
+/// A propagated object that a member deletes by itself is made again by Karmada: a second run. The
+/// field stands at another place in each kind, so it is looked for everywhere.
+fn refuse_self_removal(value: &Value, at: &str, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                refuse_self_removal(item, &format!("{at}/{index}"), errors);
+            }
+        }
+        Value::Object(members) => {
+            for (key, item) in members {
+                let at = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let removes = match key.as_str() {
+                    "ttlSecondsAfterFinished" => !item.is_null(),
+                    "policy" => item == "DeleteSelf",
+                    _ => false,
+                };
+                if removes {
+                    errors.push(FieldError::new(
+                        at,
+                        "self-removal",
+                        "The host removes finished jobs; a member that does makes Karmada run \
+                         them again.",
+                    ));
+                } else {
+                    refuse_self_removal(item, &at, errors);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -86,6 +86,7 @@ pub fn decide(
             after.missing_since = None;
             let mut read = after.clone();
             read_binding(&mut read, binding, observation, now);
+            stop_elsewhere(&mut read, binding, &mut effects);
             // The status of a cluster that is away is frozen: only an end that it reported before
             // is still true.
             if observation.away.is_none() || read.phase.is_terminal() {
@@ -99,6 +100,10 @@ pub fn decide(
     }
     if !after.phase.is_terminal() {
         enforce_deadline(&mut after, &mut effects, patience, now);
+    }
+    if after.phase == Phase::Lost {
+        // What is left of it must not run on unseen, should its cluster come back.
+        effects.enqueue.push(IntentKind::Stop);
     }
     if after.phase.is_terminal() {
         after.finished_at.get_or_insert(now);
@@ -118,9 +123,13 @@ pub fn decide(
     Some(Decision { after, event, effects })
 }
 
-/// Sets phase, reason and message together.
+/// Sets phase, reason and message together. While a stop is under way, reason and message say so
+/// until the run is over, because the loop that stops the job reads and writes them.
 fn set(job: &mut Job, phase: Phase, reason: &str, message: &str) {
     job.phase = phase;
+    if job.desired != Desired::Run && !phase.is_terminal() {
+        return;
+    }
     reason.clone_into(&mut job.reason);
     message.clone_into(&mut job.message);
 }
@@ -168,6 +177,9 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
         RunState::Succeeded => Phase::Succeeded,
         RunState::Failed => match (report.failure, job.desired) {
             (FailureClass::Timeout, _) => Phase::TimedOut,
+            (FailureClass::Stopped, Desired::Cancel) if job.reason == DEADLINE_REASON => {
+                Phase::TimedOut
+            }
             // Our own removal looks like a stop from outside.
             (FailureClass::Stopped, Desired::Cancel | Desired::Delete) => Phase::Cancelled,
             _ => Phase::Failed,
@@ -176,13 +188,31 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
     if phase.is_terminal() {
         job.finished_at = report.finished_at.or(Some(now));
     }
-    let wish_pending = job.desired != Desired::Run && !phase.is_terminal();
-    if report.state == RunState::Unknown || wish_pending {
-        // The reason says what was asked for, and the loop that does it reads it.
+    if report.state == RunState::Unknown {
         job.phase = phase;
     } else {
         set(job, phase, &report.reason, &report.message);
     }
+}
+
+/// A policy of somebody else can win the workload and copy it to further clusters: a second run,
+/// so all of them are stopped.
+fn stop_elsewhere(job: &mut Job, binding: &BindingSeen, effects: &mut Effects) {
+    let Some(placement) = &job.placement else { return };
+    let ours = |name: &str| placement.clusters.iter().any(|cluster| cluster.as_str() == name);
+    let elsewhere = binding.clusters.iter().find(|name| !ours(name));
+    let Some(elsewhere) = elsewhere.filter(|_| job.desired == Desired::Run) else { return };
+    if job.phase.is_terminal() {
+        return;
+    }
+    let text = format!(
+        "Karmada placed the workload on cluster {elsewhere}, which was not chosen: another policy \
+         selects it. The job is being stopped, so that it does not run twice."
+    );
+    let phase = job.phase;
+    set(job, phase, "PlacedElsewhere", &text);
+    job.desired = Desired::Cancel;
+    effects.enqueue.push(IntentKind::Stop);
 }
 
 /// The phase to go on from: the one before an outage, if there was one.
@@ -224,10 +254,9 @@ fn read_absence(job: &mut Job, exists: Option<bool>, patience: &Patience, now: T
         None => {}
         Some(true) => {
             job.missing_since = None;
-            if job.phase == Phase::Submitted && job.started_at.is_none() {
-                let text = "Karmada has not taken up the workload yet.";
-                set(job, Phase::Submitted, "WaitingForBinding", text);
-            }
+            let phase = if job.stale_since.is_none() { resumed_phase(job) } else { job.phase };
+            let text = "The workload exists, and Karmada has no binding for it.";
+            set(job, phase, "WaitingForBinding", text);
         }
         // Our own doing: the loop that removes it says when it is gone.
         Some(false) if job.desired != Desired::Run => {}

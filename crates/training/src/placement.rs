@@ -196,6 +196,9 @@ fn policy(
         "propagateDeps": false,
         "placement": {
             "clusterAffinity": { "clusterNames": names },
+            // The cluster was chosen when it had no taints. One that comes later must not evict a
+            // run: Karmada would start it again.
+            "clusterTolerations": [{ "operator": "Exists" }],
             // Written out: an empty block defaults to Divided, which ignores the rest.
             "replicaScheduling": { "replicaSchedulingType": "Duplicated" },
         },

@@ -515,6 +515,9 @@ pub struct Removal {
     pub object: ObjectRef,
     /// Delete only if the object's label [`crate::manifest::LABEL_JOB_ID`] has this value.
     pub job_id: JobId,
+    /// The object outlives jobs, as a volume does: one of our origin is meant, whichever of our
+    /// jobs made it.
+    pub shared: bool,
     /// Member clusters on which it must be gone, too.
     pub clusters: Vec<ClusterName>,
 }

@@ -111,6 +111,9 @@ pub fn check_hyperparameters(
     }
 }
 
+/// Codes of [`admit`] that a form can cause.
+const TOO_LARGE: [&str; 2] = ["string-too-long", "bundle-too-large"];
+
 /// Moves pointers from the hyperparameter object to the form.
 fn located(errors: Vec<FieldError>, algorithm: &str) -> Vec<FieldError> {
     let escaped = algorithm.replace('~', "~0").replace('/', "~1");
@@ -173,8 +176,15 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
         origin: &ports.origin,
         resources: spec.resources,
     };
-    let bundle = admit(&conversion, &plugin.kinds, owner, &ports.policy)
-        .map_err(|errors| SubmitError::Rejected { plugin: plugin.name.clone(), errors })?;
+    let bundle = admit(&conversion, &plugin.kinds, owner, &ports.policy).map_err(|errors| {
+        // What is too large is so because of what the form holds, and only its user can shorten it.
+        if errors.iter().all(|error| TOO_LARGE.contains(&error.code.as_str())) {
+            let detail = "The form makes manifests that are larger than a cluster takes; shorten \
+                          its lists and texts.";
+            return SubmitError::Invalid(vec![FieldError::new("", "too-large", detail)]);
+        }
+        SubmitError::Rejected { plugin: plugin.name.clone(), errors }
+    })?;
     let job = new_job(ports, id, spec, &plugin, &bundle);
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
     Ok(Rendered { job, bundle, policies, warnings: conversion.warnings })

@@ -80,7 +80,7 @@ impl Harness {
 
     pub(crate) async fn remove(&self, job: &str, object: &ObjectRef) -> Vec<Remaining> {
         let clusters = vec![ClusterName::parse("member1").unwrap()];
-        let removal = Removal { object: object.clone(), job_id: id(job), clusters };
+        let removal = Removal { object: object.clone(), job_id: id(job), shared: false, clusters };
         self.client.remove(&removal).await.unwrap()
     }
 

@@ -105,7 +105,12 @@ async fn work_that_is_left_is_found_by_a_client_that_never_saw_the_binding() {
     let (tasks, stop) = Default::default();
     let kubeconfig = harness.sandbox.kubeconfig();
     let fresh = crate::harness::client_of(&kubeconfig, MINUTE, &tasks, &stop).await;
-    let removal = training::ports::Removal { object: at, job_id: id("a"), clusters: Vec::new() };
+    let removal = training::ports::Removal {
+        object: at,
+        job_id: id("a"),
+        shared: false,
+        clusters: Vec::new(),
+    };
     let left = fresh.remove(&removal).await.unwrap();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!((&*left[0].place, &*left[0].why), ("member1", "its Work is still there"));
@@ -127,6 +132,7 @@ async fn unregistered_cluster_is_reported() {
     let removal = training::ports::Removal {
         object: ray_job("a").1,
         job_id: id("a"),
+        shared: false,
         clusters: vec![training::ClusterName::parse("atlantis").unwrap()],
     };
     let left = harness.client.remove(&removal).await.unwrap();

@@ -106,6 +106,7 @@ async fn name_of_a_dying_predecessor_is_waited_for() {
     let removal = training::ports::Removal {
         object: at,
         job_id: training::JobId::parse("a-0000000f").unwrap(),
+        shared: false,
         clusters: Vec::new(),
     };
     harness.client.remove(&removal).await.unwrap();

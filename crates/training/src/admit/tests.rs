@@ -159,6 +159,9 @@ fn kinds_names_and_self_removal_are_checked() {
     job.document["spec"]["ttlSecondsAfterFinished"] = json!(0);
     assert_eq!(codes(run(vec![job], &Policy::default())), ["self-removal"]);
     let mut job = workload(good_pod());
+    job.document["spec"]["runPolicy"] = json!({"ttlSecondsAfterFinished": 60});
+    assert_eq!(codes(run(vec![job], &Policy::default())), ["self-removal"]);
+    let mut job = workload(good_pod());
     job.document["spec"]["deletionStrategy"] = json!({"deletionRules": [{"policy": "DeleteSelf"}]});
     assert_eq!(codes(run(vec![job], &Policy::default())), ["self-removal"]);
     assert_eq!(codes(run(vec![], &Policy::default())), ["one-workload"]);

@@ -213,3 +213,41 @@ fn the_host_stops_what_the_cluster_does_not() {
     assert_eq!(decision.after.reason, DEADLINE_REASON);
     assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
 }
+
+#[test]
+fn deadline_survives_an_outage_of_the_cluster() {
+    let mut limited = job(Phase::Running);
+    limited.desired = Desired::Cancel;
+    limited.reason = DEADLINE_REASON.to_owned();
+    let mut outage = seen(vec![("m", report(RunState::Running))]);
+    outage.away = Some(Away { cluster: "m".to_owned(), reason: "R".to_owned() });
+    let first = run(&limited, &outage, 100).unwrap();
+    let unknown = run(&first, &outage, 200).unwrap();
+    assert_eq!((unknown.phase, unknown.reason.as_str()), (Phase::Unknown, DEADLINE_REASON));
+    let mut stopped = report(RunState::Failed);
+    stopped.failure = FailureClass::Stopped;
+    let after = run(&unknown, &seen(vec![("m", stopped)]), 300).unwrap();
+    assert_eq!(after.phase, Phase::TimedOut);
+}
+
+#[test]
+fn workload_on_a_cluster_that_was_not_chosen_is_stopped() {
+    let mut observation = seen(vec![("m", report(RunState::Running))]);
+    observation.seen.binding.as_mut().unwrap().clusters = vec!["m".to_owned(), "n".to_owned()];
+    let decision =
+        decide(&job(Phase::Submitted), &observation, &Patience::default(), at(1)).unwrap();
+    assert_eq!(decision.after.desired, Desired::Cancel);
+    assert_eq!(decision.after.reason, "PlacedElsewhere");
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+    // Once is enough.
+    assert_eq!(run(&decision.after, &observation, 2), None);
+}
+
+#[test]
+fn lost_job_is_removed_should_its_cluster_return() {
+    let gone =
+        Observation { seen: Seen { binding: None, exists: Some(false) }, ..Observation::default() };
+    let first = run(&job(Phase::Running), &gone, 100).unwrap();
+    let decision = decide(&first, &gone, &Patience::default(), at(160)).unwrap();
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+}

@@ -28,23 +28,24 @@ impl Reconcilers {
         let now = self.clock.now();
         let claimed = self.store.claim(&self.config.owner, now, self.config.lease, BATCH).await?;
         let more = claimed.len() == BATCH as usize;
+        // The leases run from the claim, also for what waits for its turn: a step that outlived its
+        // lease would work on a job that another process has claimed.
+        let deadline = tokio::time::Instant::now() + self.config.lease.mul_f64(0.75);
         futures_util::stream::iter(claimed)
-            .for_each_concurrent(self.config.concurrency, |intent| self.carry_out(intent))
+            .for_each_concurrent(self.config.concurrency, |intent| self.carry_out(intent, deadline))
             .await;
         Ok(more)
     }
 
     /// Does one step for one intent and records how it went.
-    async fn carry_out(&self, intent: Claimed) {
+    async fn carry_out(&self, intent: Claimed, deadline: tokio::time::Instant) {
         let step = async {
             match intent.kind {
                 IntentKind::Apply => self.apply(&intent).await,
                 IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
             }
         };
-        // A step that outlived its lease would work on a job that another process has claimed.
-        let limit = self.config.lease.mul_f64(0.75);
-        let result = tokio::time::timeout(limit, step)
+        let result = tokio::time::timeout_at(deadline, step)
             .await
             .unwrap_or_else(|_| Ok(Step::Later("the control plane is too slow".to_owned())));
         let why = match result {
@@ -58,6 +59,7 @@ impl Reconcilers {
                     "Step for job `{}` failed and is tried again",
                     intent.job_id
                 );
+                self.note_failed_removal(&intent, &error).await;
                 error.to_string()
             }
         };
@@ -75,6 +77,19 @@ impl Reconcilers {
                 error = &error as &dyn std::error::Error,
                 "Intent could not be postponed"
             );
+        }
+    }
+
+    /// Tells the user why a stop or a deletion does not get on. What cannot be written now is
+    /// written in a later round.
+    async fn note_failed_removal(&self, intent: &Claimed, error: &StepError) {
+        let StepError::Control(error) = error else { return };
+        if intent.kind == IntentKind::Apply {
+            return;
+        }
+        let Ok(Some(job)) = self.store.find(&intent.job_id).await else { return };
+        if let Err(error) = self.note_remaining(job, format!("Waiting: {error}.")).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "No note on a removal");
         }
     }
 
@@ -121,7 +136,7 @@ impl Reconcilers {
                     format!("No cluster can take the job: {}.", placement::sentence(&refused))
                 };
                 let why = text.clone();
-                self.note(job, "NoClusterFits", text).await?;
+                self.note(job, "Waiting", "dispatch", "NoClusterFits", text).await?;
                 return Ok(Err(Step::Later(why)));
             }
         };
@@ -191,7 +206,7 @@ impl Reconcilers {
             _ => "ControlPlaneUnavailable",
         };
         let why = error.to_string();
-        self.note(job, reason, format!("Waiting: {why}.")).await?;
+        self.note(job, "Waiting", "dispatch", reason, format!("Waiting: {why}.")).await?;
         Ok(Step::Later(why))
     }
 
@@ -199,13 +214,15 @@ impl Reconcilers {
     pub(super) async fn note(
         &self,
         job: Job,
+        kind: &'static str,
+        actor: &'static str,
         reason: &'static str,
         message: String,
     ) -> Result<(), StoreError> {
         if job.reason == reason && job.message == message {
             return Ok(());
         }
-        let event = NewEvent { kind: "Waiting", actor: "dispatch", evidence: json!({}) };
+        let event = NewEvent { kind, actor, evidence: json!({}) };
         let after = Job { reason: reason.to_owned(), message, updated_at: self.clock.now(), ..job };
         // If it is stale, the next round reads the job again.
         self.store.transition(&after, &event, &Effects::default()).await?;

@@ -9,20 +9,27 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::id::{ClusterName, JobId};
 use crate::job::{Demand, Job, Placement};
-use crate::phase::Phase;
+use crate::phase::{Desired, Phase};
 use crate::placement::{Unfit, choose};
 use crate::ports::Cluster;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    waiting: Mutex<HashMap<JobId, (Vec<ClusterName>, Demand)>>,
+    waiting: Mutex<HashMap<JobId, Entry>>,
+    /// What was last said of a removal, so that history does not repeat it.
+    said: Mutex<HashMap<JobId, String>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    clusters: Vec<ClusterName>,
+    demand: Demand,
+    /// Seen by a status round; until then it is a reservation of this process.
+    applied: bool,
 }
 
 impl Ledger {
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&mut HashMap<JobId, (Vec<ClusterName>, Demand)>) -> T,
-    ) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<JobId, Entry>) -> T) -> T {
         // A panic elsewhere left at worst one entry too many.
         work(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -31,41 +38,52 @@ impl Ledger {
     pub(super) fn reserve(&self, job: &Job, clusters: &[Cluster]) -> Result<Placement, Vec<Unfit>> {
         self.with(|waiting| {
             let mut load: BTreeMap<&str, Demand> = BTreeMap::new();
-            for (placed, demand) in waiting.values() {
-                for cluster in placed {
+            for Entry { clusters, demand, .. } in waiting.values() {
+                for cluster in clusters {
                     let sum = load.entry(cluster.as_str()).or_default();
-                    sum.cpu_millis += demand.cpu_millis;
-                    sum.memory_bytes += demand.memory_bytes;
-                    sum.gpus += demand.gpus;
+                    sum.cpu_millis = sum.cpu_millis.saturating_add(demand.cpu_millis);
+                    sum.memory_bytes = sum.memory_bytes.saturating_add(demand.memory_bytes);
+                    sum.gpus = sum.gpus.saturating_add(demand.gpus);
                 }
             }
             let placement =
                 choose(job, clusters, &|name| load.get(name).copied().unwrap_or_default())?;
-            waiting.insert(job.id.clone(), (placement.clusters.clone(), job.demand));
+            let clusters = placement.clusters.clone();
+            let entry = Entry { clusters, demand: job.demand, applied: false };
+            waiting.insert(job.id.clone(), entry);
             Ok(placement)
         })
     }
 
-    /// The job will not use the room.
+    /// The job will not use the room, or no longer.
     pub(super) fn release(&self, id: &JobId) {
         self.with(|waiting| waiting.remove(id));
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Takes over what a status round saw: applied jobs wait for room, running ones have it.
+    /// Takes over what a status round saw: applied jobs wait for room, running ones have it, and
+    /// those that are not seen any more have ended.
     pub(super) fn observe(&self, jobs: &[Job]) {
         self.with(|waiting| {
+            waiting.retain(|_, entry| !entry.applied);
             for job in jobs {
-                match &job.placement {
-                    Some(placement) if job.phase == Phase::Submitted => {
-                        let entry = (placement.clusters.clone(), job.demand);
-                        waiting.insert(job.id.clone(), entry);
-                    }
-                    _ => {
-                        waiting.remove(&job.id);
-                    }
+                waiting.remove(&job.id);
+                if let Some(placement) = &job.placement
+                    && job.phase == Phase::Submitted
+                    && job.desired == Desired::Run
+                {
+                    let clusters = placement.clusters.clone();
+                    let entry = Entry { clusters, demand: job.demand, applied: true };
+                    waiting.insert(job.id.clone(), entry);
                 }
             }
         });
+    }
+
+    /// Whether this was not said of the job before.
+    pub(super) fn is_news(&self, id: &JobId, text: &str) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.insert(id.clone(), text.to_owned()).as_deref() != Some(text)
     }
 }
 
@@ -97,6 +115,23 @@ mod tests {
         ledger.observe(&[running]);
         assert_eq!(chosen(&ledger, "j2"), "a");
         ledger.release(&job("j2").id);
+        assert_eq!(chosen(&ledger, "j3"), "a");
+    }
+
+    #[test]
+    fn job_that_ends_without_running_gives_its_room_back() {
+        let ledger = Ledger::default();
+        assert_eq!(chosen(&ledger, "j1"), "a");
+        let mut submitted = job("j1");
+        submitted.phase = Phase::Submitted;
+        submitted.placement = Some(Placement {
+            clusters: vec![ClusterName::parse("a").unwrap()],
+            reason: String::new(),
+        });
+        ledger.observe(&[submitted]);
+        assert_eq!(chosen(&ledger, "j2"), "b");
+        // It failed: the next round no longer sees it.
+        ledger.observe(&[]);
         assert_eq!(chosen(&ledger, "j3"), "a");
     }
 }

@@ -33,13 +33,28 @@ impl Reconcilers {
         let seen = self.control.observe(&workloads).await?;
         let mut next = HashMap::with_capacity(jobs.len());
         for (job, seen) in jobs.into_iter().zip(seen) {
-            let reports = match memory.jobs.remove(&job.id) {
-                Some((before, reports)) if before == seen => reports,
+            let (reports, complete) = match memory.jobs.remove(&job.id) {
+                Some((before, reports)) if before == seen => (reports, true),
                 _ => self.interpret(&job, &seen).await,
             };
             let id = job.id.clone();
-            self.settle_observation(job, &seen, &reports, &memory.clusters).await?;
-            next.insert(id, (seen, reports));
+            let settled = self.settle_observation(job, &seen, &reports, &memory.clusters).await;
+            match settled {
+                Ok(()) => {}
+                Err(StepError::Store(error)) if !error.retryable() => {
+                    // One job that cannot be written must not hold up the others.
+                    tracing::error!(
+                        job.id = %id,
+                        error = &error as &dyn std::error::Error,
+                        "What was seen of job `{id}` cannot be recorded"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
+            // What the plugin failed to read is read again in the next round.
+            if complete {
+                next.insert(id, (seen, reports));
+            }
         }
         memory.jobs = next;
         Ok(())
@@ -76,10 +91,11 @@ impl Reconcilers {
         Ok(())
     }
 
-    /// Lets the plugin read what each member reports. A plugin that fails on a status is logged,
-    /// and the job keeps its phase.
-    async fn interpret(&self, job: &Job, seen: &Seen) -> Vec<(String, Report)> {
+    /// Lets the plugin read what each member reports, and says whether it read all. A plugin that
+    /// fails on a status is logged, and the job keeps its phase.
+    async fn interpret(&self, job: &Job, seen: &Seen) -> (Vec<(String, Report)>, bool) {
         let mut reports = Vec::new();
+        let mut complete = true;
         for member in seen.binding.iter().flat_map(|binding| &binding.members) {
             let Some(status) = &member.status else { continue };
             let object = serde_json::json!({
@@ -91,16 +107,19 @@ impl Reconcilers {
             let digest = &job.provenance.plugin_digest;
             match self.plugins.interpret(digest, &job.algorithm, &object).await {
                 Ok(report) => reports.push((member.cluster.clone(), report)),
-                Err(error) => tracing::warn!(
-                    job.id = %job.id,
-                    cluster.name = %member.cluster,
-                    error = &error as &dyn std::error::Error,
-                    "Status of job `{}` could not be interpreted",
-                    job.id
-                ),
+                Err(error) => {
+                    complete = false;
+                    tracing::warn!(
+                        job.id = %job.id,
+                        cluster.name = %member.cluster,
+                        error = &error as &dyn std::error::Error,
+                        "Status of job `{}` could not be interpreted",
+                        job.id
+                    );
+                }
             }
         }
-        reports
+        (reports, complete)
     }
 }
 

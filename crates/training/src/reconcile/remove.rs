@@ -9,7 +9,7 @@ use super::{Reconcilers, StepError};
 use crate::decide::DEADLINE_REASON;
 use crate::id::ClusterName;
 use crate::intent::{Claimed, IntentKind};
-use crate::job::{Job, NewEvent};
+use crate::job::{FailureClass, Job, NewEvent};
 use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
 use crate::phase::{Lifecycle, Phase};
 use crate::placement::{policy_ref, storage_policy_ref};
@@ -54,7 +54,8 @@ impl Reconcilers {
         let clusters: Vec<ClusterName> =
             job.placement.as_ref().map(|placement| placement.clusters.clone()).unwrap_or_default();
         for role in [Role::Workload, Role::Config] {
-            let remaining = self.remove_all(job, bundle.with_role(role), &clusters).await?;
+            let manifests = bundle.with_role(role);
+            let remaining = self.remove_all(job, manifests, false, &clusters).await?;
             if !remaining.is_empty() {
                 return Ok(remaining);
             }
@@ -65,19 +66,20 @@ impl Reconcilers {
                 return Ok(remaining);
             }
         }
-        self.remove_one(job, policy_ref(job), &[]).await
+        self.remove_one(job, policy_ref(job), false, &[]).await
     }
 
     async fn remove_all<'a>(
         &self,
         job: &Job,
         manifests: impl Iterator<Item = &'a Manifest> + Send,
+        shared: bool,
         clusters: &[ClusterName],
     ) -> Result<Vec<Remaining>, StepError> {
         let objects: Vec<ObjectRef> = manifests.map(Manifest::object_ref).collect();
         let mut remaining = Vec::new();
         for object in objects {
-            remaining.extend(self.remove_one(job, object, clusters).await?);
+            remaining.extend(self.remove_one(job, object, shared, clusters).await?);
         }
         Ok(remaining)
     }
@@ -86,9 +88,11 @@ impl Reconcilers {
         &self,
         job: &Job,
         object: ObjectRef,
+        shared: bool,
         clusters: &[ClusterName],
     ) -> Result<Vec<Remaining>, StepError> {
-        let removal = Removal { object, job_id: job.id.clone(), clusters: clusters.to_vec() };
+        let removal =
+            Removal { object, job_id: job.id.clone(), shared, clusters: clusters.to_vec() };
         Ok(self.control.remove(&removal).await?)
     }
 
@@ -113,42 +117,46 @@ impl Reconcilers {
                 why: "still protects the volumes".to_owned(),
             }]);
         }
-        let remaining = self.remove_all(job, bundle.with_role(Role::Storage), clusters).await?;
+        let remaining =
+            self.remove_all(job, bundle.with_role(Role::Storage), true, clusters).await?;
         if !remaining.is_empty() {
             return Ok(remaining);
         }
-        self.remove_one(job, policy, &[]).await
+        self.remove_one(job, policy, true, &[]).await
     }
 
-    async fn note_remaining(&self, job: Job, text: String) -> Result<(), StepError> {
-        if job.phase.is_terminal() {
-            // The reason of a finished job is its outcome; what is left is in the message only.
-            if job.message != text {
-                let event =
-                    NewEvent { kind: "Removing", actor: "remove", evidence: json!({"text": text}) };
-                let after = Job { message: text, updated_at: self.clock.now(), ..job };
-                self.store.transition(&after, &event, &Effects::default()).await?;
-            }
-            return Ok(());
+    /// Tells what is still there: in the message of a job that is not over; of a finished one the
+    /// message is its outcome and stays, so there it is a line of history.
+    pub(super) async fn note_remaining(&self, job: Job, text: String) -> Result<(), StepError> {
+        if !job.phase.is_terminal() {
+            let reason = if job.reason == DEADLINE_REASON { DEADLINE_REASON } else { "Removing" };
+            return Ok(self.note(job, "Removing", "remove", reason, text).await?);
         }
-        let reason = if job.reason == DEADLINE_REASON { DEADLINE_REASON } else { "Removing" };
-        Ok(self.note(job, reason, text).await?)
+        if self.ledger.is_news(&job.id, &text) {
+            let event = NewEvent {
+                kind: "Removing",
+                actor: "remove",
+                evidence: json!({"remaining": text}),
+            };
+            let after = Job { updated_at: self.clock.now(), ..job };
+            self.store.transition(&after, &event, &Effects::default()).await?;
+        }
+        Ok(())
     }
 
     /// Nothing is left on any cluster: the run is over, and a deleted job is deleted.
     async fn finish(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
+        self.ledger.release(&job.id);
         let now = self.clock.now();
         let mut after = job.clone();
         if !job.phase.is_terminal() {
-            after.phase = if job.reason == DEADLINE_REASON && job.phase != Phase::Queued {
-                Phase::TimedOut
-            } else {
-                Phase::Cancelled
-            };
+            let timed_out = job.reason == DEADLINE_REASON && job.phase != Phase::Queued;
+            after.phase = if timed_out { Phase::TimedOut } else { Phase::Cancelled };
             if after.phase == Phase::Cancelled {
                 "Cancelled".clone_into(&mut after.reason);
                 "The job was stopped and nothing of it runs.".clone_into(&mut after.message);
             } else {
+                after.failure = FailureClass::Timeout;
                 "The job ran longer than it was allowed to and was stopped."
                     .clone_into(&mut after.message);
             }
