@@ -25,11 +25,16 @@ pub(crate) fn run(repo: &Repo, args: &[String]) -> Result<()> {
         return Err(error).with_context(|| format!("cannot remove {}", json.display()));
     }
     // The whole process is measured, too: the release build of the host, beside the benchmark.
-    cmd::run(cmd::cargo(&repo.root).args(["build", "--locked", "--release", "--package", "host"]))?;
+    // Both commands name the same packages, or their dependencies would be built twice.
+    let packages = ["--package", "host", "--package", PACKAGE];
+    let mut build = cmd::cargo(&repo.root);
+    cmd::run(build.args(["build", "--locked", "--release", "--bins"]).args(packages))?;
     let server = Postgres::start(Durability::Durable)?;
     let mut command = cmd::cargo(&repo.root);
     command
-        .args(["bench", "--locked", "--package", PACKAGE, "--bench", BENCH, "--"])
+        .args(["bench", "--locked"])
+        .args(packages)
+        .args(["--bench", BENCH, "--"])
         .args(args)
         .env(POSTGRES_URL, server.url())
         .env("TRAINYARD_PLUGINS_DIR", repo.plugins_dir())

@@ -140,7 +140,7 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
             .collect();
         return Err(SubmitError::UnknownAlgorithm { name: spec.algorithm, known });
     };
-    let mut errors = check_name(&spec, &plugin);
+    let mut errors = check_name(spec.name.as_str(), &plugin);
     let prepared = ports
         .plugins
         .prepare(&plugin.digest, &spec.hyperparameters)
@@ -190,14 +190,20 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     Ok(Rendered { job, bundle, policies, warnings: conversion.warnings })
 }
 
+/// Checks the length of the name alone, for a form with other mistakes. Empty if the algorithm is
+/// unknown.
+pub fn check_name_length(plugins: &dyn Plugins, algorithm: &str, name: &str) -> Vec<FieldError> {
+    plugins.resolve(algorithm).map(|plugin| check_name(name, &plugin)).unwrap_or_default()
+}
+
 /// The name must fit the kind of the workload; a plugin with several kinds is held to the widest,
 /// and [`admit`] to the one it chose.
-fn check_name(spec: &JobSpec, plugin: &PluginInfo) -> Vec<FieldError> {
+fn check_name(name: &str, plugin: &PluginInfo) -> Vec<FieldError> {
     let workloads = plugin.kinds.iter().filter(|kind| kind.workload);
     let Some(widest) = workloads.max_by_key(|kind| kind.max_name_length) else {
         return Vec::new();
     };
-    let length = spec.name.as_str().len();
+    let length = name.chars().count();
     if length <= widest.max_name_length as usize {
         return Vec::new();
     }

@@ -191,6 +191,10 @@ async fn name_that_a_rayjob_cannot_have_is_refused_before_anything_exists() {
     let app = Setup::sqlite().start().await;
     let answer = app.post("/api/v1/jobs", &sample_form(&"a".repeat(48))).await;
     assert_eq!((answer.status, answer.pointers()), (400, vec!["/jobName"]), "{}", answer.body);
+    let mut mistaken = sample_form(&"a".repeat(48));
+    mistaken["priority"] = json!(-1);
+    let answer = app.post("/api/v1/jobs", &mistaken).await;
+    assert_eq!((answer.status, answer.pointers()), (400, vec!["/priority", "/jobName"]));
     let answer = app.post("/api/v1/render", &sample_form(&"a".repeat(47))).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 }

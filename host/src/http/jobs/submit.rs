@@ -68,11 +68,16 @@ pub(crate) fn read_form(app: &App, value: Value) -> Result<Form, Failure> {
         plugin.map(|plugin| plugin.algorithms.clone()).unwrap_or_default()
     };
     let around = Surroundings { aliases: &aliases, clusters: &clusters };
+    let name = value.get("jobName").and_then(Value::as_str).unwrap_or_default().to_owned();
     form::parse(value, &around).map_err(|mistaken| {
         let mut errors = mistaken.errors;
         if let Some(found) = mistaken.hyperparameters {
             let more = submit::check_hyperparameters(app.plugins(), &found.member, &found.values);
             errors.extend(more);
+            let named_wrong = errors.iter().any(|error| error.pointer == "/jobName");
+            if !named_wrong {
+                errors.extend(submit::check_name_length(app.plugins(), &found.algorithm, &name));
+            }
         }
         Failure::form(errors)
     })
