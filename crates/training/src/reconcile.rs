@@ -27,8 +27,8 @@ pub struct Config {
     pub dispatch_interval: Duration,
     /// Longest time between two rounds of [`Reconcilers::observe`] without a hint.
     pub observe_interval: Duration,
-    /// How long a claimed intent is ours. Longer than the deadlines of all calls of one step
-    /// together, or two processes would work on one job.
+    /// How long a claimed intent is ours, and how long the jobs of a host that died wait at most.
+    /// A step that takes three quarters of it is dropped and tried again.
     pub lease: Duration,
     /// Steps that run at the same time.
     pub concurrency: usize,
@@ -37,14 +37,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// What production uses: leases of a minute, 16 steps at a time. An idle dispatch round is
+    /// What production uses: leases of half a minute, 16 steps at a time. An idle dispatch round is
     /// one statement that finds nothing.
     pub fn new(owner: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
             dispatch_interval: Duration::from_millis(250),
             observe_interval: Duration::from_secs(1),
-            lease: Duration::from_mins(1),
+            lease: Duration::from_secs(30),
             concurrency: 16,
             patience: Patience::default(),
         }

@@ -59,7 +59,7 @@ impl Default for Karmada {
 
 impl Karmada {
     pub(super) fn check(&self, wrong: &mut Vec<String>) {
-        // A step of a loop makes several calls, and its lease is a minute.
+        // A step of a loop makes several calls, and its lease is half a minute.
         if !(1..=15).contains(&self.call_timeout_seconds) {
             wrong.push("karmada.call_timeout_seconds: it must be 1 to 15".to_owned());
         }

@@ -63,6 +63,17 @@ pub(crate) async fn open(config: &Config) -> Result<SqliteBackend, ConnectError>
     let writing = pool(1).connect_with(options.clone()).await.map_err(ConnectError::unreachable)?;
     let mut connection = writing.acquire().await.map_err(ConnectError::unreachable)?;
     migrate::run(&mut *connection).await?;
+    if lock.is_some() {
+        // The file is ours alone, so whoever held a lease is gone; waiting for its end would only
+        // hold up the jobs that a crash interrupted.
+        sqlx::query(
+            "UPDATE intents SET leased_by = NULL, leased_until = NULL, rearmed = FALSE \
+             WHERE leased_by IS NOT NULL",
+        )
+        .execute(&mut *connection)
+        .await
+        .map_err(ConnectError::unreachable)?;
+    }
     drop(connection);
     let reading = if in_memory {
         writing.clone()

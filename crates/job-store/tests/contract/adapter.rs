@@ -64,6 +64,23 @@ async fn an_sqlite_file_keeps_jobs_and_origin_over_a_restart() {
 }
 
 #[tokio::test]
+async fn leases_of_a_process_that_died_are_void_on_its_own_file() {
+    let file = sqlite();
+    let connected = file.connect().await;
+    connected.store.insert(&new_job(job("one", 1))).await.unwrap();
+    let lease = Duration::from_hours(1);
+    let claim = |store: std::sync::Arc<dyn training::ports::JobStore>, owner: &'static str| async move {
+        store.claim(owner, at(100), lease, 10).await.unwrap().len()
+    };
+    assert_eq!(claim(std::sync::Arc::clone(&connected.store), "first").await, 1);
+    assert_eq!(claim(std::sync::Arc::clone(&connected.store), "other").await, 0);
+    connected.close().await;
+    let connected = file.connect().await;
+    assert_eq!(claim(std::sync::Arc::clone(&connected.store), "second").await, 1);
+    connected.close().await;
+}
+
+#[tokio::test]
 async fn a_store_dropped_without_close_releases_its_file() {
     let file = sqlite();
     drop(file.connect().await);
