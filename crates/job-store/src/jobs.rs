@@ -344,6 +344,24 @@ impl SqlStore<B> {
         row.map(|row| rows::read::<JobRow, _>(&row)?.into_job()).transpose()
     }
 
+    pub(crate) async fn find_repeated_job(
+        &self,
+        key: &Idempotency,
+    ) -> Result<Option<Job>, StoreError> {
+        let id: Option<String> = sqlx::query_scalar(
+            "SELECT job_id FROM idempotency_keys WHERE key = $1 AND fingerprint = $2",
+        )
+        .bind(&key.key)
+        .bind(key.fingerprint.to_string())
+        .fetch_optional(self.backend.reading())
+        .await
+        .map_err(error::store)?;
+        match id.and_then(|id| JobId::parse(id).ok()) {
+            Some(id) => self.find_job(&id).await,
+            None => Ok(None),
+        }
+    }
+
     pub(crate) async fn list_jobs(&self, query: &ListQuery) -> Result<Vec<Job>, StoreError> {
         let rows = list_query::<<B as Backend>::Db>(query)
             .build()

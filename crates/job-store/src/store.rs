@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 use training::intent::{Claimed, IntentKind};
 use training::job::{Event, Job, NewEvent};
 use training::manifest::Bundle;
-use training::ports::{Effects, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError};
+use training::ports::{
+    Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError,
+};
 use training::{IdSource, JobId, Timestamp};
 
 use crate::backend::Backend;
@@ -123,6 +125,10 @@ impl JobStore for SqlStore<B> {
             self.ring();
         }
         Ok(inserted)
+    }
+
+    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError> {
+        self.find_repeated_job(key).await
     }
 
     async fn find(&self, id: &JobId) -> Result<Option<Job>, StoreError> {

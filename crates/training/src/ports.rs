@@ -129,6 +129,10 @@ pub trait JobStore: Send + Sync {
     /// After `Ok(New)` all of it is durable; after an error, nothing or all of it is.
     async fn insert(&self, new: &NewJob) -> Result<Inserted, StoreError>;
 
+    /// The job that the same request made before: same key, same body. Answers a repetition without
+    /// doing its work again; [`JobStore::insert`] remains the judge.
+    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError>;
+
     /// The job with this id, also a deleted one.
     async fn find(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 

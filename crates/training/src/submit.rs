@@ -282,6 +282,13 @@ pub async fn submit(
     spec: JobSpec,
     key: Option<Idempotency>,
 ) -> Result<Submitted, SubmitError> {
+    if let Some(key) = &key {
+        // Before anything else: what was valid then may be refused now, and was accepted.
+        let before = ports.store.find_repeated(key).await.map_err(SubmitError::Store)?;
+        if let Some(job) = before.filter(|job| job.lifecycle != Lifecycle::Deleted) {
+            return Ok(Submitted::Replayed(Box::new(job)));
+        }
+    }
     let Rendered { job, bundle, warnings, .. } = render(ports, spec).await?;
     let event = NewEvent {
         kind: "Accepted",

@@ -14,7 +14,9 @@ use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
-use crate::ports::{Effects, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError};
+use crate::ports::{
+    Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError,
+};
 
 /// Jobs in memory.
 pub struct MemoryStore {
@@ -199,6 +201,12 @@ impl JobStore for MemoryStore {
 
     async fn origin(&self) -> Result<String, StoreError> {
         self.open().map(|_| self.origin.clone())
+    }
+
+    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError> {
+        let state = self.open()?;
+        let known = state.keys.get(&key.key).filter(|known| known.fingerprint == key.fingerprint);
+        Ok(known.and_then(|known| state.jobs.get(known.job_id.as_str())).cloned())
     }
 
     async fn insert(&self, new: &NewJob) -> Result<Inserted, StoreError> {

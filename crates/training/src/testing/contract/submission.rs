@@ -112,7 +112,12 @@ pub async fn a_name_is_free_again_only_after_proof_of_deletion(store: Store) {
 pub async fn the_same_key_and_body_answer_the_first_job(store: Store) {
     let first = job("one", 1);
     assert_eq!(store.insert(&keyed(first.clone(), "k", "b")).await.unwrap(), Inserted::New);
-    let again = store.insert(&keyed(job("one", 2), "k", "b")).await.unwrap();
+    let request = keyed(job("one", 2), "k", "b");
+    let key = request.idempotency.clone().unwrap();
+    assert_eq!(store.find_repeated(&key).await.unwrap(), Some(first.clone()));
+    let other = keyed(job("one", 2), "k", "c").idempotency.unwrap();
+    assert_eq!(store.find_repeated(&other).await.unwrap(), None);
+    let again = store.insert(&request).await.unwrap();
     assert_eq!(again, Inserted::SameAs(first.id.clone()));
     assert_eq!(store.find(&job("one", 2).id).await.unwrap(), None);
     // Also days later, as long as the job may exist on a cluster.
