@@ -65,3 +65,19 @@ async fn sigterm_ends_the_host_cleanly() {
     let list = app.get("/api/v1/jobs").await;
     assert_eq!(list.body.as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn host_that_starts_before_its_database_waits_for_it() {
+    let Some(setup) = Setup::postgres().await else { return };
+    let database = setup.database.clone();
+    database.lose().await;
+    let restored = async {
+        // Long enough for a first try; that it happened is read from the log below.
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        database.restore().await;
+    };
+    let (app, ()) = tokio::join!(setup.start(), restored);
+    assert!(app.host.log().contains("does not answer"), "{}", app.host.log());
+    let id = app.submit(&sample_form("early")).await;
+    app.job_in_phase(&id, "Succeeded").await;
+}

@@ -5,6 +5,7 @@ use training::IdSource as _;
 use training::clock::RandomIds;
 
 /// Where the host keeps its jobs.
+#[derive(Clone)]
 pub(crate) enum Database {
     /// A file in the test's directory.
     Sqlite,
@@ -45,6 +46,16 @@ impl Database {
             Self::Sqlite => format!("sqlite://{}", dir.join("trainyard.db").display()),
             Self::Postgres { url, .. } => url.clone(),
         }
+    }
+
+    /// Makes the database again after [`Database::lose`].
+    pub(crate) async fn restore(&self) {
+        let Self::Postgres { admin, name, .. } = self else {
+            panic!("only PostgreSQL can be lost")
+        };
+        let mut connection = sqlx::PgConnection::connect(admin).await.expect("the test server");
+        let statement = format!("CREATE DATABASE {name}");
+        connection.execute(sqlx::AssertSqlSafe(statement)).await.expect("it is made");
     }
 
     /// Takes the database away from under the host.
