@@ -1,17 +1,22 @@
-//! Which plugins there are. A catalog never changes: a reload builds a new one and swaps it in,
-//! while calls that already started keep theirs.
+//! Which plugins there are, and which version of each serves whom. A catalog never changes: each
+//! reload, route or quarantine builds a new one and swaps it in, while calls that already started
+//! keep the plugin they have.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use training::PluginDigest;
-use training::ports::PluginInfo;
+use training::ports::{
+    Audience, CatalogView, PluginInfo, PluginVersion, RejectedFile, Route, VersionState,
+};
+use training::routing;
 
 use crate::error::{LoadError, LoadFailure};
 use crate::plugin::LoadedPlugin;
 
 /// Plugins whose file is gone that can still be called by digest: jobs that run were made by them,
-/// and only they read those jobs' status well. Each costs about a MiB.
+/// and only they read those jobs' status well. Each costs about a MiB; older ones come back from
+/// the archive when they are needed.
 const RETIRED: usize = 32;
 
 /// A plugin and the file it came from.
@@ -21,127 +26,304 @@ pub(crate) struct Entry {
     pub(crate) plugin: Arc<LoadedPlugin>,
 }
 
+/// Everything that decides what a catalog looks like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    /// What the directory holds, without twins.
+    pub(crate) entries: Vec<Entry>,
+    /// What only a digest leads to, most recent first.
+    pub(crate) retired: Vec<Arc<LoadedPlugin>>,
+    /// Files that did not become plugins.
+    pub(crate) failures: Vec<LoadFailure>,
+    /// What operators decided, by plugin.
+    pub(crate) routes: BTreeMap<String, Route>,
+    /// Versions that must not be called, and why.
+    pub(crate) quarantined: BTreeMap<PluginDigest, String>,
+}
+
+/// All versions of one plugin.
+#[derive(Debug)]
+struct Family {
+    /// Those of the directory and those that a route names, highest first.
+    versions: Vec<Arc<LoadedPlugin>>,
+    /// Those of them that may serve.
+    able: Vec<PluginDigest>,
+    route: Option<Route>,
+}
+
+impl Family {
+    fn serving(&self, name: &str, audience: Audience<'_>) -> Option<&Arc<LoadedPlugin>> {
+        let chosen = routing::choose(name, &self.able, self.route.as_ref(), audience)?;
+        self.versions.iter().find(|plugin| plugin.info.digest == chosen)
+    }
+}
+
 /// One consistent set of plugins.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    by_algorithm: HashMap<String, Arc<LoadedPlugin>>,
+    parts: Parts,
+    families: BTreeMap<String, Family>,
+    /// From an algorithm to the plugin that serves it.
+    by_algorithm: HashMap<String, String>,
     by_digest: HashMap<PluginDigest, Arc<LoadedPlugin>>,
-    active: Vec<Arc<LoadedPlugin>>,
-    entries: Vec<Entry>,
-    /// Most recent first.
-    retired: Vec<Arc<LoadedPlugin>>,
-    failures: Vec<LoadFailure>,
 }
 
 impl Catalog {
     /// The files that did not become plugins, and why.
     pub fn failures(&self) -> &[LoadFailure] {
-        &self.failures
+        &self.parts.failures
     }
 
     /// Active plugins, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Arc<PluginInfo>> {
-        self.active.iter().map(|plugin| &plugin.info)
+        self.active().map(|plugin| &plugin.info)
     }
 
-    pub(crate) fn by_algorithm(&self, name: &str) -> Option<&Arc<LoadedPlugin>> {
-        self.by_algorithm.get(name)
+    /// Every version and every rejected file.
+    pub(crate) fn view(&self) -> CatalogView {
+        let mut versions = Vec::new();
+        for (name, family) in &self.families {
+            versions.extend(family.versions.iter().map(|plugin| self.version(name, plugin)));
+        }
+        let listed: HashSet<PluginDigest> =
+            versions.iter().map(|version| version.info.digest).collect();
+        let others =
+            self.parts.retired.iter().filter(|plugin| !listed.contains(&plugin.info.digest));
+        versions.extend(others.map(|plugin| self.version(&plugin.info.name, plugin)));
+        // Stable: versions of one name keep their order, the retired come last.
+        versions.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        let rejected = self.parts.failures.iter().map(|failure| RejectedFile {
+            file: failure.file.clone(),
+            digest: failure.digest,
+            reason: failure.reason.clone(),
+        });
+        CatalogView { versions, rejected: rejected.collect() }
+    }
+
+    /// The plugin that serves an algorithm to this audience.
+    pub(crate) fn resolve(
+        &self,
+        algorithm: &str,
+        audience: Audience<'_>,
+    ) -> Option<&Arc<LoadedPlugin>> {
+        let name = self.by_algorithm.get(algorithm)?;
+        let family = self.families.get(name)?;
+        let serves = |plugin: &&Arc<LoadedPlugin>| {
+            plugin.info.algorithms.iter().any(|served| served == algorithm)
+        };
+        // A version on trial may serve fewer algorithms than the one it stands in for.
+        let chosen = family.serving(name, audience).filter(serves);
+        chosen.or_else(|| family.serving(name, Audience::ANYBODY).filter(serves))
     }
 
     pub(crate) fn by_digest(&self, digest: &PluginDigest) -> Option<&Arc<LoadedPlugin>> {
         self.by_digest.get(digest)
     }
 
+    /// Why a version must not be called.
+    pub(crate) fn quarantine(&self, digest: &PluginDigest) -> Option<&str> {
+        self.parts.quarantined.get(digest).map(String::as_str)
+    }
+
+    /// Versions that a route names and that are not loaded.
+    pub(crate) fn wanted(&self) -> Vec<PluginDigest> {
+        let routed = self.parts.routes.values().flat_map(routed);
+        routed.filter(|digest| !self.by_digest.contains_key(digest)).collect()
+    }
+
+    /// The file that holds a version.
+    pub(crate) fn file_of(&self, digest: &PluginDigest) -> Option<&str> {
+        let mut entries = self.parts.entries.iter();
+        entries.find(|entry| entry.plugin.info.digest == *digest).map(|entry| entry.file.as_str())
+    }
+
     /// The plugin that a file held when it was last read well.
     pub(crate) fn held_by(&self, file: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.file == file)
+        self.parts.entries.iter().find(|entry| entry.file == file)
     }
 
     /// What the same bytes in the same file failed with before.
     pub(crate) fn known_failure(&self, file: &str, digest: &PluginDigest) -> Option<&LoadFailure> {
-        self.failures.iter().find(|failure| {
+        self.parts.failures.iter().find(|failure| {
             failure.file == file && failure.digest.as_ref() == Some(digest) && !failure.retryable
         })
     }
 
-    /// The next catalog: chooses the active version of each plugin and settles who serves which
-    /// algorithm. Plugins that were active before come first, so that a newcomer cannot take an
-    /// algorithm away from them.
-    pub(crate) fn next(&self, loaded: Vec<Entry>, mut failures: Vec<LoadFailure>) -> Self {
-        let incumbents: HashSet<&str> =
-            self.active.iter().map(|plugin| plugin.info.name.as_str()).collect();
+    /// The next catalog after the directory was read.
+    pub(crate) fn after_reload(&self, loaded: Vec<Entry>, failures: Vec<LoadFailure>) -> Self {
         let (entries, twins) = without_twins(loaded);
-        failures.extend(twins);
-
-        let mut by_name: BTreeMap<&str, &Entry> = BTreeMap::new();
-        for entry in &entries {
-            let highest = by_name.entry(&entry.plugin.info.name).or_insert(entry);
-            if entry.plugin.version > highest.plugin.version {
-                *highest = entry;
-            }
-        }
-        let mut claims: Vec<&Entry> = by_name.into_values().collect();
-        claims.sort_by_key(|entry| {
-            (!incumbents.contains(entry.plugin.info.name.as_str()), entry.file.clone())
-        });
-
-        let mut by_algorithm: HashMap<String, Arc<LoadedPlugin>> = HashMap::new();
-        let mut active = Vec::new();
-        for entry in claims {
-            let info = &entry.plugin.info;
-            let taken = info
-                .algorithms
-                .iter()
-                .find_map(|name| by_algorithm.get(name).map(|holder| (name, holder)));
-            if let Some((name, holder)) = taken {
-                let reason =
-                    format!("plugin `{}` already serves the algorithm `{name}`", holder.info.name);
-                failures.push(refused(entry, reason));
-                continue;
-            }
-            for name in &info.algorithms {
-                by_algorithm.insert(name.clone(), Arc::clone(&entry.plugin));
-            }
-            active.push(Arc::clone(&entry.plugin));
-        }
-        active.sort_by(|a, b| a.info.name.cmp(&b.info.name));
-        failures.sort_by(|a, b| a.file.cmp(&b.file));
-
-        let current: HashMap<PluginDigest, Arc<LoadedPlugin>> = entries
-            .iter()
-            .map(|entry| (entry.plugin.info.digest, Arc::clone(&entry.plugin)))
-            .collect();
-        let gone = self.entries.iter().map(|entry| &entry.plugin);
+        let current: HashSet<PluginDigest> =
+            entries.iter().map(|entry| entry.plugin.info.digest).collect();
+        let gone = self.parts.entries.iter().map(|entry| &entry.plugin);
         let mut retired: Vec<Arc<LoadedPlugin>> = Vec::new();
-        for plugin in gone.chain(&self.retired) {
+        for plugin in gone.chain(&self.parts.retired) {
             let digest = plugin.info.digest;
-            let known = current.contains_key(&digest)
+            let known = current.contains(&digest)
                 || retired.iter().any(|plugin| plugin.info.digest == digest);
-            if !known && retired.len() < RETIRED {
+            if !known {
                 retired.push(Arc::clone(plugin));
             }
         }
-        let mut by_digest = current;
-        by_digest.extend(retired.iter().map(|plugin| (plugin.info.digest, Arc::clone(plugin))));
-        Self { by_algorithm, by_digest, active, entries, retired, failures }
+        let failures = failures.into_iter().chain(twins).collect();
+        self.with(Parts { entries, retired, failures, ..self.parts.clone() })
     }
 
-    /// The same catalog with one more plugin that only its digest leads to.
+    /// The same plugins under other routes.
+    pub(crate) fn with_routes(&self, routes: &[Route]) -> Self {
+        let routes = routes.iter().map(|route| (route.plugin.clone(), route.clone())).collect();
+        self.with(Parts { routes, ..self.parts.clone() })
+    }
+
+    /// The same catalog with one more plugin that only its digest, or a route, leads to.
     pub(crate) fn with_inactive(&self, plugin: Arc<LoadedPlugin>) -> Self {
-        let mut by_digest = self.by_digest.clone();
-        let mut retired = self.retired.clone();
-        if by_digest.insert(plugin.info.digest, Arc::clone(&plugin)).is_none() {
-            retired.insert(0, plugin);
+        if self.by_digest.contains_key(&plugin.info.digest) {
+            return self.with(self.parts.clone());
         }
-        Self {
-            by_algorithm: self.by_algorithm.clone(),
-            by_digest,
-            active: self.active.clone(),
-            entries: self.entries.clone(),
-            retired,
-            failures: self.failures.clone(),
+        let mut parts = self.parts.clone();
+        parts.retired.insert(0, plugin);
+        self.with(parts)
+    }
+
+    /// The same catalog with one version locked away, or let out again for `None`.
+    pub(crate) fn with_quarantine(&self, digest: PluginDigest, reason: Option<String>) -> Self {
+        let mut parts = self.parts.clone();
+        match reason {
+            Some(reason) => drop(parts.quarantined.insert(digest, reason)),
+            None => drop(parts.quarantined.remove(&digest)),
+        }
+        self.with(parts)
+    }
+
+    /// Settles which version of each plugin may serve, and who serves which algorithm. Plugins
+    /// that were active before come first, so that a newcomer cannot take an algorithm from them.
+    fn with(&self, mut parts: Parts) -> Self {
+        let incumbents: HashSet<&str> =
+            self.active().map(|plugin| plugin.info.name.as_str()).collect();
+        parts.failures.retain(|failure| !failure.conflict);
+        let wanted: HashSet<PluginDigest> = parts.routes.values().flat_map(routed).collect();
+        let (kept, surplus): (Vec<_>, Vec<_>) =
+            parts.retired.drain(..).partition(|plugin| wanted.contains(&plugin.info.digest));
+        parts.retired = kept;
+        parts.retired.extend(surplus.into_iter().take(RETIRED));
+
+        let mut families = families(&parts);
+        let mut claims: Vec<(String, String)> = families
+            .iter()
+            .map(|(name, family)| (name.clone(), first_file(&parts, family)))
+            .collect();
+        claims.sort_by_key(|(name, file)| (!incumbents.contains(name.as_str()), file.clone()));
+
+        let mut by_algorithm: HashMap<String, String> = HashMap::new();
+        for (name, file) in claims {
+            let Some(family) = families.get(&name) else { continue };
+            let able = family.versions.iter().filter(|v| family.able.contains(&v.info.digest));
+            let names: Vec<String> = able.flat_map(|v| v.info.algorithms.clone()).collect();
+            let taken = names.iter().find_map(|algorithm| {
+                by_algorithm.get(algorithm).map(|holder| (algorithm, holder))
+            });
+            if let Some((algorithm, holder)) = taken.filter(|(_, holder)| **holder != name) {
+                let digest = family.versions.first().map(|plugin| plugin.info.digest);
+                let reason =
+                    format!("plugin `{holder}` already serves the algorithm `{algorithm}`");
+                parts.failures.push(conflict(file, digest, reason));
+                families.remove(&name);
+                continue;
+            }
+            by_algorithm.extend(names.into_iter().map(|algorithm| (algorithm, name.clone())));
+        }
+        parts.failures.sort_by(|a, b| a.file.cmp(&b.file));
+        let loaded = parts.entries.iter().map(|entry| &entry.plugin).chain(&parts.retired);
+        let by_digest = loaded.map(|plugin| (plugin.info.digest, Arc::clone(plugin))).collect();
+        Self { parts, families, by_algorithm, by_digest }
+    }
+
+    pub(crate) fn active(&self) -> impl Iterator<Item = &Arc<LoadedPlugin>> {
+        self.families.iter().filter_map(|(name, family)| family.serving(name, Audience::ANYBODY))
+    }
+
+    fn version(&self, name: &str, plugin: &LoadedPlugin) -> PluginVersion {
+        let digest = plugin.info.digest;
+        let (state, reason) = self.state(name, digest);
+        PluginVersion {
+            info: Arc::clone(&plugin.info),
+            state,
+            reason,
+            file: self.file_of(&digest).map(str::to_owned),
+            signature: plugin.signature.clone(),
+            usage: plugin.usage.read(),
         }
     }
+
+    fn state(&self, name: &str, digest: PluginDigest) -> (VersionState, String) {
+        if let Some(reason) = self.quarantine(&digest) {
+            return (VersionState::Quarantined, reason.to_owned());
+        }
+        let Some(family) = self.families.get(name) else {
+            return (VersionState::Standby, "Another plugin serves its algorithms.".to_owned());
+        };
+        let route = family.route.as_ref();
+        let serving = family.serving(name, Audience::ANYBODY).map(|plugin| plugin.info.digest);
+        if serving == Some(digest) {
+            let pinned = route.is_some_and(|route| route.pinned == Some(digest));
+            let why = if pinned { "An operator pinned it." } else { "It is the highest version." };
+            return (VersionState::Active, why.to_owned());
+        }
+        let canary = route.and_then(|route| route.canary.as_ref());
+        if let Some(canary) = canary.filter(|canary| canary.digest == digest) {
+            return (VersionState::Canary, trial(canary));
+        }
+        if family.versions.iter().any(|plugin| plugin.info.digest == digest) {
+            (VersionState::Standby, "Another version serves.".to_owned())
+        } else {
+            (VersionState::Retired, "Its file is gone; only its jobs still reach it.".to_owned())
+        }
+    }
+}
+
+fn trial(canary: &training::ports::Canary) -> String {
+    let mut reason = format!("It is tried on {} % of the jobs", canary.percent);
+    if !canary.namespaces.is_empty() {
+        let names: Vec<&str> = canary.namespaces.iter().map(|name| name.as_str()).collect();
+        reason.push_str(&format!(" and on all jobs in {}", names.join(", ")));
+    }
+    reason.push('.');
+    reason
+}
+
+/// The versions that a route names.
+fn routed(route: &Route) -> impl Iterator<Item = PluginDigest> + use<> {
+    route.pinned.into_iter().chain(route.canary.as_ref().map(|canary| canary.digest))
+}
+
+fn families(parts: &Parts) -> BTreeMap<String, Family> {
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let wanted: HashSet<PluginDigest> = parts.routes.values().flat_map(routed).collect();
+    let retired = parts.retired.iter().filter(|plugin| wanted.contains(&plugin.info.digest));
+    for plugin in parts.entries.iter().map(|entry| &entry.plugin).chain(retired) {
+        let name = &plugin.info.name;
+        let family = families.entry(name.clone()).or_insert_with(|| Family {
+            versions: Vec::new(),
+            able: Vec::new(),
+            route: parts.routes.get(name).cloned(),
+        });
+        if !family.versions.iter().any(|other| other.info.digest == plugin.info.digest) {
+            family.versions.push(Arc::clone(plugin));
+        }
+    }
+    for family in families.values_mut() {
+        family.versions.sort_by(|a, b| b.version.cmp(&a.version));
+        let able = family.versions.iter().map(|plugin| plugin.info.digest);
+        family.able = able.filter(|digest| !parts.quarantined.contains_key(digest)).collect();
+    }
+    families
+}
+
+/// The file by which a plugin takes its turn when algorithms are given out.
+fn first_file(parts: &Parts, family: &Family) -> String {
+    let digests: HashSet<PluginDigest> =
+        family.versions.iter().map(|plugin| plugin.info.digest).collect();
+    let files = parts.entries.iter().filter(|entry| digests.contains(&entry.plugin.info.digest));
+    files.map(|entry| entry.file.clone()).min().unwrap_or_default()
 }
 
 /// Drops copies of the same bytes, and refuses a second file that says it is the same version but
@@ -163,7 +345,10 @@ fn without_twins(loaded: Vec<Entry>) -> (Vec<Entry>, Vec<LoadFailure>) {
                     "`{}` holds other bytes of plugin `{}` {}",
                     twin.file, info.name, info.version
                 );
-                refusals.push(refused(&entry, reason));
+                refusals.push(LoadFailure {
+                    conflict: false,
+                    ..conflict(entry.file.clone(), Some(info.digest), reason)
+                });
             }
             None => kept.push(entry),
         }
@@ -171,12 +356,8 @@ fn without_twins(loaded: Vec<Entry>) -> (Vec<Entry>, Vec<LoadFailure>) {
     (kept, refusals)
 }
 
-fn refused(entry: &Entry, reason: String) -> LoadFailure {
-    LoadFailure {
-        file: entry.file.clone(),
-        digest: Some(entry.plugin.info.digest),
-        reason: LoadError::Refused(reason).to_string(),
-        // Who came first can change with the other files.
-        retryable: true,
-    }
+/// Who serves an algorithm is settled anew with each catalog, so this failure never lasts.
+fn conflict(file: String, digest: Option<PluginDigest>, reason: String) -> LoadFailure {
+    let reason = LoadError::Refused(reason).to_string();
+    LoadFailure { file, digest, reason, retryable: true, conflict: true }
 }

@@ -130,4 +130,6 @@ pub struct LoadFailure {
     pub reason: String,
     /// Whether the same bytes are worth another try.
     pub retryable: bool,
+    /// Whether the file is fine, and only another plugin was there first.
+    pub conflict: bool,
 }

@@ -7,7 +7,8 @@
 //! | `bindings`, `input`, `answer` | the contract's types, to the guest and back |
 //! | `sandbox`, `guest_log` | one call: store, instance, deadline, log |
 //! | `source`, `cache`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
-//! | `catalog`, `runtime` | which plugins there are, and the port |
+//! | `catalog`, `changes`, `usage` | which plugins there are, what happened to them, what they did |
+//! | `runtime` | the port |
 //!
 //! Invariants: every call has a store of its own, a deadline and a memory budget; nothing that a
 //! guest wrote leaves the crate unbounded; a file that fails never touches another plugin;
@@ -17,6 +18,7 @@ mod answer;
 mod bindings;
 mod cache;
 mod catalog;
+mod changes;
 mod config;
 mod describe;
 mod engine;
@@ -30,6 +32,7 @@ mod sandbox;
 mod schema;
 mod source;
 mod text;
+mod usage;
 
 pub use crate::catalog::Catalog;
 pub use crate::config::{Config, DEFAULT_CONCURRENT, DEFAULT_DEADLINE, DEFAULT_MEMORY_BYTES};

@@ -8,7 +8,7 @@ use semver::Version;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use training::PluginDigest;
-use training::ports::PluginInfo;
+use training::ports::{PluginInfo, Signature};
 use wasmtime::component::Component;
 
 use crate::cache::Cache;
@@ -16,6 +16,7 @@ use crate::describe;
 use crate::error::LoadError;
 use crate::sandbox::{Caller, Guest, Sandboxes, reason_of};
 use crate::schema::Schema;
+use crate::usage::Counters;
 
 /// A plugin that passed every check.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct LoadedPlugin {
     pub(crate) hyperparameters: Schema,
     /// The operator's settings over the plugin's defaults, as every job carries them.
     pub(crate) settings: Box<RawValue>,
+    pub(crate) signature: Signature,
+    pub(crate) usage: Counters,
     digest_text: String,
 }
 
@@ -81,6 +84,8 @@ pub(crate) async fn introduce(
         guest,
         hyperparameters: described.hyperparameters,
         settings: merged,
+        signature: Signature::Unsigned,
+        usage: Counters::default(),
         digest_text,
     })
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
 use training::PluginDigest;
 use training::ports::{
-    Conversion, ConversionInput, ConvertRefusal, FieldError, PluginFault, PluginInfo, Plugins,
-    Prepared, Report,
+    Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, PluginChange,
+    PluginFault, PluginInfo, Plugins, Prepared, Report, Route,
 };
 use wasmtime::component::Component;
 
@@ -20,6 +20,7 @@ use crate::answer;
 use crate::bindings;
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Entry};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::engine;
 use crate::error::{LoadError, LoadFailure, StartError};
@@ -38,6 +39,7 @@ pub struct PluginRuntime {
     catalog: ArcSwap<Catalog>,
     /// One reload at a time: compilation takes every core there is.
     reloading: tokio::sync::Mutex<()>,
+    changes: Changes,
 }
 
 /// What one file turned out to be.
@@ -71,6 +73,7 @@ impl PluginRuntime {
             cache: cache.map(Arc::new),
             catalog: ArcSwap::default(),
             reloading: tokio::sync::Mutex::new(()),
+            changes: Changes::default(),
         });
         runtime.reload().await?;
         Ok(runtime)
@@ -104,9 +107,7 @@ impl PluginRuntime {
                 }
             }
         }
-        let next = before.next(loaded, failures);
-        report(&before, &next);
-        self.catalog.store(Arc::new(next));
+        self.swap(|catalog| catalog.after_reload(loaded.clone(), failures.clone()));
         Ok(())
     }
 
@@ -127,7 +128,7 @@ impl PluginRuntime {
             exports: sandbox::exports(engine, &component),
             bytes: size,
         };
-        self.catalog.rcu(|catalog| catalog.with_inactive(Arc::clone(&plugin)));
+        self.swap(|catalog| catalog.with_inactive(Arc::clone(&plugin)));
         Ok(inspection)
     }
 
@@ -142,6 +143,7 @@ impl PluginRuntime {
             digest,
             reason: error.to_string(),
             retryable: error.retryable(),
+            conflict: false,
         };
         let (root, name) = (dir.to_owned(), file.to_owned());
         let read = move || {
@@ -161,6 +163,12 @@ impl PluginRuntime {
             self.introduce(&component, digest, file).await
         };
         load.await.map_err(|error| failure(Some(digest), &error))
+    }
+
+    /// Builds the next catalog from the one in force, and records what is different.
+    fn swap(&self, next: impl Fn(&Catalog) -> Catalog) {
+        let before = self.catalog.rcu(|catalog| next(catalog));
+        self.changes.report(&before, &self.catalog());
     }
 
     async fn compile(&self, bytes: Vec<u8>, digest: PluginDigest) -> Result<Component, LoadError> {
@@ -191,17 +199,66 @@ impl PluginRuntime {
     where
         R: wasmtime::component::Lift + Send + Sync + 'static,
     {
-        let job = write_job(input, plugin.info.algorithm(), &plugin.settings).map_err(|error| {
-            failed(plugin, call, format!("its input cannot be written: {error}"))
-        })?;
+        let job = self.job_text(plugin, call, input)?;
         self.sandboxes.call(&plugin.guest, plugin.caller(input.id.as_str()), call, &job).await
+    }
+
+    fn job_text(
+        &self,
+        plugin: &LoadedPlugin,
+        call: Call,
+        input: &ConversionInput,
+    ) -> Result<String, PluginFault> {
+        let unwritable =
+            |error| failed(plugin, call, format!("its input cannot be written: {error}"));
+        let given = input.settings.as_ref().map(serde_json::value::to_raw_value);
+        let given = given.transpose().map_err(unwritable)?;
+        let settings = given.as_deref().unwrap_or(&plugin.settings);
+        write_job(input, plugin.info.algorithm(), settings).map_err(unwritable)
     }
 }
 
 #[async_trait]
 impl Plugins for PluginRuntime {
-    fn resolve(&self, algorithm: &str) -> Option<Arc<PluginInfo>> {
-        self.catalog.load().by_algorithm(algorithm).map(|plugin| Arc::clone(&plugin.info))
+    fn resolve(&self, algorithm: &str, audience: Audience<'_>) -> Option<Arc<PluginInfo>> {
+        self.catalog.load().resolve(algorithm, audience).map(|plugin| Arc::clone(&plugin.info))
+    }
+
+    fn catalog(&self) -> CatalogView {
+        self.catalog.load().view()
+    }
+
+    async fn set_routes(&self, routes: &[Route]) {
+        self.swap(|catalog| catalog.with_routes(routes));
+    }
+
+    fn release(&self, plugin: &PluginDigest) -> bool {
+        let quarantined = self.catalog.load().quarantine(plugin).is_some();
+        self.swap(|catalog| catalog.with_quarantine(*plugin, None));
+        quarantined
+    }
+
+    fn take_changes(&self) -> Vec<PluginChange> {
+        self.changes.take()
+    }
+
+    fn hint(&self) -> Arc<Notify> {
+        Arc::clone(&self.changes.hint)
+    }
+
+    fn settings(&self, plugin: &PluginDigest) -> Result<Value, PluginFault> {
+        let plugin = self.find(plugin)?;
+        serde_json::from_str(plugin.settings.get())
+            .map_err(|error| failed(&plugin, Call::Describe, format!("its settings: {error}")))
+    }
+
+    async fn input_text(
+        &self,
+        plugin: &PluginDigest,
+        input: &ConversionInput,
+    ) -> Result<String, PluginFault> {
+        let plugin = self.find(plugin)?;
+        self.job_text(&plugin, Call::Convert, input)
     }
 
     fn list(&self) -> Vec<Arc<PluginInfo>> {
@@ -254,7 +311,7 @@ impl Plugins for PluginRuntime {
         let catalog = self.catalog.load_full();
         let plugin = catalog
             .by_digest(plugin)
-            .or_else(|| catalog.by_algorithm(algorithm))
+            .or_else(|| catalog.resolve(algorithm, Audience::ANYBODY))
             .ok_or(PluginFault::NotLoaded(*plugin))?;
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let report: bindings::Report = self
@@ -316,29 +373,4 @@ fn as_written(
 
 fn failed(plugin: &LoadedPlugin, call: Call, detail: String) -> PluginFault {
     PluginFault::Failed { plugin: plugin.info.name.clone(), call: call.name(), detail }
-}
-
-/// Logs what changed, each thing once.
-fn report(before: &Catalog, next: &Catalog) {
-    for failure in next.failures() {
-        if !before.failures().contains(failure) {
-            error!(
-                plugin.file = failure.file,
-                "Plugin file `{}` was not loaded: {}", failure.file, failure.reason
-            );
-        }
-    }
-    for plugin in next.plugins() {
-        if !before.plugins().any(|known| known.digest == plugin.digest) {
-            info!(
-                plugin.name = plugin.name, plugin.version = plugin.version, plugin.digest = %plugin.digest,
-                "Plugin `{}` {} serves {}", plugin.name, plugin.version, plugin.algorithms.join(", ")
-            );
-        }
-    }
-    for plugin in before.plugins() {
-        if !next.plugins().any(|known| known.name == plugin.name) {
-            info!(plugin.name = plugin.name, "Plugin `{}` is no longer active", plugin.name);
-        }
-    }
 }

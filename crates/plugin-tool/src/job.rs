@@ -137,7 +137,7 @@ impl JobText {
             pvc_name: self.pvc_name,
             request: Value::Null,
         };
-        Ok(ConversionInput { id, spec })
+        Ok(ConversionInput { id, spec, settings: None })
     }
 }
 

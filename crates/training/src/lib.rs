@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
-//! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide) | pure decisions |
+//! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`cancel`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
@@ -25,6 +25,7 @@ pub mod phase;
 pub mod placement;
 pub mod ports;
 pub mod reconcile;
+pub mod routing;
 pub mod submit;
 #[cfg(feature = "testing")]
 pub mod testing;

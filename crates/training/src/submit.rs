@@ -12,7 +12,7 @@ use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::placement;
 use crate::ports::{
-    ConversionInput, ConvertRefusal, FieldError, Idempotency, Inserted, JobStore, NewJob,
+    Audience, ConversionInput, ConvertRefusal, FieldError, Idempotency, Inserted, JobStore, NewJob,
     PluginFault, PluginInfo, Plugins, StoreError,
 };
 
@@ -102,9 +102,10 @@ pub enum SubmitError {
 pub fn check_hyperparameters(
     plugins: &dyn Plugins,
     algorithm: &str,
+    audience: Audience<'_>,
     hyperparameters: &Value,
 ) -> Vec<FieldError> {
-    let Some(plugin) = plugins.resolve(algorithm) else { return Vec::new() };
+    let Some(plugin) = plugins.resolve(algorithm, audience) else { return Vec::new() };
     match plugins.prepare(&plugin.digest, hyperparameters) {
         Ok(prepared) => located(prepared.errors, algorithm),
         Err(_) => Vec::new(),
@@ -131,7 +132,8 @@ fn located(errors: Vec<FieldError>, algorithm: &str) -> Vec<FieldError> {
 /// # Errors
 /// See [`SubmitError`]; never [`SubmitError::Store`].
 pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, SubmitError> {
-    let Some(plugin) = ports.plugins.resolve(&spec.algorithm) else {
+    let audience = Audience { namespace: spec.namespace.as_str(), job_name: spec.name.as_str() };
+    let Some(plugin) = ports.plugins.resolve(&spec.algorithm, audience) else {
         let known = ports
             .plugins
             .list()
@@ -150,7 +152,7 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
 
     let id = JobId::from_name(&spec.name, ports.ids.next());
     let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
-    let input = ConversionInput { id, spec };
+    let input = ConversionInput { id, spec, settings: None };
     if schema_holds {
         let findings =
             ports.plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
@@ -167,7 +169,7 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
                 return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
             }
         };
-    let ConversionInput { id, spec } = input;
+    let ConversionInput { id, spec, .. } = input;
     let owner = Owner {
         job_id: &id,
         name: &spec.name,
@@ -192,8 +194,13 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
 
 /// Checks the length of the name alone, for a form with other mistakes. Empty if the algorithm is
 /// unknown.
-pub fn check_name_length(plugins: &dyn Plugins, algorithm: &str, name: &str) -> Vec<FieldError> {
-    plugins.resolve(algorithm).map(|plugin| check_name(name, &plugin)).unwrap_or_default()
+pub fn check_name_length(
+    plugins: &dyn Plugins,
+    algorithm: &str,
+    audience: Audience<'_>,
+) -> Vec<FieldError> {
+    let plugin = plugins.resolve(algorithm, audience);
+    plugin.map(|plugin| check_name(audience.job_name, &plugin)).unwrap_or_default()
 }
 
 /// The name must fit the kind of the workload; a plugin with several kinds is held to the widest,

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use training::ports::PluginInfo;
+use training::ports::{Audience, PluginInfo};
 
 use super::extract::PathText;
 use super::problem::Failure;
@@ -64,7 +64,7 @@ pub(super) async fn get_algorithm_schema(
 }
 
 fn find(app: &App, name: &str) -> Result<Arc<PluginInfo>, Failure> {
-    app.plugins().resolve(name).ok_or_else(|| {
+    app.plugins().resolve(name, Audience::ANYBODY).ok_or_else(|| {
         Failure::refusal(ErrorCode::AlgorithmNotFound, "No loaded plugin serves this algorithm.")
     })
 }

@@ -10,7 +10,7 @@ use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Value, json};
 use training::id::{JobId, JobName, Namespace};
 use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
-use training::ports::{ConversionInput, Plugins};
+use training::ports::{Audience, ConversionInput, Plugins};
 use xgboost::Xgboost;
 
 use crate::report::{Report, median, percentile};
@@ -26,7 +26,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let cache = tempfile::tempdir()?;
     let cache_dir = cache.path().join("cache");
     let runtime = PluginRuntime::start(Config::new(Some(dir.into()), Some(cache_dir))).await?;
-    let plugin = runtime.resolve("xgboost").context("the XGBoost plugin")?;
+    let plugin = runtime.resolve("xgboost", Audience::ANYBODY).context("the XGBoost plugin")?;
     let form: Value = serde_json::from_str(&std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/data/params.json"
@@ -168,7 +168,7 @@ fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
         request: json!({}),
         name,
     };
-    Ok(ConversionInput { id: JobId::from_name(&spec.name, 0x1a2b_3c4d), spec })
+    Ok(ConversionInput { id: JobId::from_name(&spec.name, 0x1a2b_3c4d), spec, settings: None })
 }
 
 /// The job as the contract describes it.

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use plugin_runtime::{Config, PluginRuntime, StartError};
 use serde_json::json;
-use training::ports::{PluginFault, Plugins};
+use training::ports::{Audience, PluginFault, Plugins};
 
 use crate::guests::Guest;
 use crate::support::{config, dir_with, info, job, start};
@@ -73,7 +73,7 @@ async fn removed_plugin_is_inactive_but_still_answers_by_digest() {
     assert!(runtime.convert(&old.digest, &job("a", json!({}))).await.is_ok());
     std::fs::remove_file(dir.path().join("a.wasm")).unwrap();
     runtime.reload().await.unwrap();
-    assert!(runtime.resolve("a").is_none() && runtime.list().is_empty());
+    assert!(runtime.resolve("a", Audience::ANYBODY).is_none() && runtime.list().is_empty());
     assert!(runtime.convert(&old.digest, &job("a", json!({}))).await.is_ok());
 }
 

@@ -8,7 +8,7 @@ use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
-use training::ports::{ConversionInput, PluginInfo, Plugins};
+use training::ports::{Audience, ConversionInput, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace};
 
 /// A directory with these files.
@@ -34,7 +34,7 @@ pub(crate) async fn start(config: Config) -> Arc<PluginRuntime> {
 }
 
 pub(crate) fn info(runtime: &PluginRuntime, algorithm: &str) -> Arc<PluginInfo> {
-    runtime.resolve(algorithm).unwrap_or_else(|| {
+    runtime.resolve(algorithm, Audience::ANYBODY).unwrap_or_else(|| {
         panic!("`{algorithm}` is not loaded: {:?}", runtime.catalog().failures())
     })
 }
@@ -77,5 +77,5 @@ pub(crate) fn job(algorithm: &str, hyperparameters: Value) -> ConversionInput {
         pvc_name: None,
         request: json!({}),
     };
-    ConversionInput { id: JobId::from_name(&spec.name, 0x6f42_74ce), spec }
+    ConversionInput { id: JobId::from_name(&spec.name, 0x6f42_74ce), spec, settings: None }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use training::job::Job;
 use training::phase::Phase;
-use training::ports::ListQuery;
+use training::ports::{Audience, ListQuery};
 use training::{JobId, Timestamp};
 
 use crate::http::extract::{Query, invalid_parameter};
@@ -72,7 +72,7 @@ pub(crate) async fn list_jobs(
     });
     // Jobs are stored under the canonical name; an unknown one finds nothing.
     let algorithm = parameters.algorithm.as_ref().map(|name| {
-        let plugin = app.plugins().resolve(name);
+        let plugin = app.plugins().resolve(name, Audience::ANYBODY);
         plugin.map_or_else(|| name.clone(), |plugin| plugin.algorithm().to_owned())
     });
     let query = ListQuery {

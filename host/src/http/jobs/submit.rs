@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
+use training::ports::Audience;
 use training::submit::{self, SubmitError, Submitted};
 
 use super::form::{self, Form, Surroundings};
@@ -63,20 +64,25 @@ pub(crate) async fn submit_job(
 /// answer holds every mistake.
 pub(crate) fn read_form(app: &App, value: Value) -> Result<Form, Failure> {
     let clusters = app.control.known_clusters();
+    let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("namespace").to_owned(), text("jobName").to_owned());
+    let namespace = if namespace.is_empty() { "default" } else { &namespace };
+    let audience = Audience { namespace, job_name: &name };
     let aliases = |name: &str| {
-        let plugin = app.plugins().resolve(name);
+        let plugin = app.plugins().resolve(name, audience);
         plugin.map(|plugin| plugin.algorithms.clone()).unwrap_or_default()
     };
     let around = Surroundings { aliases: &aliases, clusters: &clusters };
-    let name = value.get("jobName").and_then(Value::as_str).unwrap_or_default().to_owned();
     form::parse(value, &around).map_err(|mistaken| {
         let mut errors = mistaken.errors;
         if let Some(found) = mistaken.hyperparameters {
-            let more = submit::check_hyperparameters(app.plugins(), &found.member, &found.values);
+            let plugins = app.plugins();
+            let more =
+                submit::check_hyperparameters(plugins, &found.member, audience, &found.values);
             errors.extend(more);
             let named_wrong = errors.iter().any(|error| error.pointer == "/jobName");
             if !named_wrong {
-                errors.extend(submit::check_name_length(app.plugins(), &found.algorithm, &name));
+                errors.extend(submit::check_name_length(plugins, &found.algorithm, audience));
             }
         }
         Failure::form(errors)

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use training::manifest::{Manifest, ObjectRef, Role};
 use training::ports::{
-    Cluster, ControlError, ControlPlane, Conversion, ConversionInput, ConvertRefusal, FieldError,
-    PluginFault, PluginInfo, PluginKind, Plugins, Prepared, Remaining, Removal, Report, Seen,
+    Audience, CatalogView, Cluster, ControlError, ControlPlane, Conversion, ConversionInput,
+    ConvertRefusal, FieldError, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion,
+    Plugins, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Usage, VersionState,
     WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId, PluginDigest, Sha256Digest};
@@ -41,13 +42,51 @@ fn info() -> PluginInfo {
 
 #[async_trait]
 impl Plugins for OnePlugin {
-    fn resolve(&self, algorithm: &str) -> Option<Arc<PluginInfo>> {
+    fn resolve(&self, algorithm: &str, _: Audience<'_>) -> Option<Arc<PluginInfo>> {
         let info = info();
         info.algorithms.iter().any(|name| name == algorithm).then(|| Arc::new(info))
     }
 
     fn list(&self) -> Vec<Arc<PluginInfo>> {
         vec![Arc::new(info())]
+    }
+
+    fn catalog(&self) -> CatalogView {
+        let version = PluginVersion {
+            info: Arc::new(info()),
+            state: VersionState::Active,
+            reason: "It is the highest version.".to_owned(),
+            file: Some("trees.wasm".to_owned()),
+            signature: Signature::Unsigned,
+            usage: Usage::default(),
+        };
+        CatalogView { versions: vec![version], rejected: Vec::new() }
+    }
+
+    async fn set_routes(&self, _: &[Route]) {}
+
+    fn release(&self, _: &PluginDigest) -> bool {
+        false
+    }
+
+    fn take_changes(&self) -> Vec<PluginChange> {
+        Vec::new()
+    }
+
+    fn hint(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+
+    fn settings(&self, _: &PluginDigest) -> Result<Value, PluginFault> {
+        Ok(json!({}))
+    }
+
+    async fn input_text(
+        &self,
+        _: &PluginDigest,
+        input: &ConversionInput,
+    ) -> Result<String, PluginFault> {
+        Ok(input.spec.hyperparameters.to_string())
     }
 
     fn prepare(&self, _: &PluginDigest, values: &Value) -> Result<Prepared, PluginFault> {

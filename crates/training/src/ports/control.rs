@@ -1,0 +1,213 @@
+//! Karmada.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::clock::Timestamp;
+use crate::id::{ClusterName, JobId};
+use crate::manifest::ObjectRef;
+
+/// Why the control plane did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It does not answer, answered 5xx or 429, or was too slow.
+    #[error("the Karmada API is unavailable: {message}")]
+    Unavailable {
+        /// What was tried and what came back, without secrets.
+        message: String,
+    },
+    /// An object of that name exists and is not ours.
+    #[error("{object} exists and belongs to somebody else")]
+    NameConflict {
+        /// The object in the way.
+        object: ObjectRef,
+    },
+    /// It refused what we sent (400, 403, 404 of a kind, 422). Sending it again changes nothing.
+    #[error("the Karmada API refused {object}: {message}")]
+    Refused {
+        /// The object.
+        object: ObjectRef,
+        /// Its words.
+        message: String,
+    },
+    /// Something that must exist first does not: the namespace, or the kind. May appear later.
+    #[error("{what} does not exist on the control plane")]
+    Missing {
+        /// What is missing, such as `namespace "team-a"`.
+        what: String,
+    },
+}
+
+impl ControlError {
+    /// Whether the same call may succeed later without a change of ours.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Missing { .. })
+    }
+}
+
+/// What is known of a member cluster. Values are from its last sample; read them with `ready`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Whether its `Ready` condition is `True`.
+    pub ready: bool,
+    /// Why not, in Karmada's words.
+    pub ready_reason: String,
+    /// When readiness last changed.
+    pub ready_since: Option<Timestamp>,
+    /// From the spec, else from the label `region`.
+    pub region: Option<String>,
+    /// From the spec, else from the label `zone`.
+    pub zone: Option<String>,
+    /// From the spec.
+    pub provider: Option<String>,
+    /// Kubernetes version of the member.
+    pub version: Option<String>,
+    /// Nodes: ready, total.
+    pub nodes: Option<(u32, u32)>,
+    /// `apiVersion/Kind` of every API that the member has, such as `ray.io/v1/RayJob`.
+    pub apis: Vec<String>,
+    /// Taints with an effect that keeps new workloads away, as `key=value:effect`.
+    pub taints: Vec<String>,
+    /// Room left, if the member reports it: allocatable less allocated less allocating.
+    pub free: Option<crate::job::Demand>,
+    /// Whole resource summary as Karmada reports it, for display.
+    pub resources: Value,
+}
+
+/// How an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Nothing is written: if an object of this name exists and is not of this job, that is a
+    /// conflict. Stands before the policies, which would otherwise propagate a stranger's object.
+    Vacant,
+    /// Server-side apply: policies, which we alone own.
+    Apply,
+    /// Create; if it exists with our job's labels that is success, else a conflict.
+    Create,
+    /// Create; if it exists with our origin's label it is kept: a volume outlives its job.
+    CreateOrKeep,
+}
+
+/// One object to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteOrder {
+    /// The whole object.
+    pub document: Value,
+    /// How.
+    pub write: Write,
+}
+
+/// An object that is to be removed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Removal {
+    /// Where it is.
+    pub object: ObjectRef,
+    /// Delete only if the object's label [`crate::manifest::LABEL_JOB_ID`] has this value.
+    pub job_id: JobId,
+    /// The object outlives jobs, as a volume does: one of our origin is meant, whichever of our
+    /// jobs made it.
+    pub shared: bool,
+    /// Member clusters on which it must be gone, too.
+    pub clusters: Vec<ClusterName>,
+}
+
+/// Where an object still exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remaining {
+    /// The object.
+    pub object: ObjectRef,
+    /// `control-plane`, or the cluster's name.
+    pub place: String,
+    /// Why, as far as known: `terminating`, `cluster not ready`.
+    pub why: String,
+}
+
+/// Whose status is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadRef {
+    /// The workload on the control plane.
+    pub object: ObjectRef,
+    /// Its uid there; another uid is another job's object.
+    pub uid: Option<String>,
+}
+
+/// What the control plane says about a workload.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seen {
+    /// Its ResourceBinding, if there is one for the same uid.
+    pub binding: Option<BindingSeen>,
+    /// Whether the workload itself exists; `None` if nobody looked.
+    pub exists: Option<bool>,
+}
+
+/// A ResourceBinding, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BindingSeen {
+    /// Clusters chosen by Karmada.
+    pub clusters: Vec<String>,
+    /// Condition `Scheduled`: status, reason, message.
+    pub scheduled: Option<(bool, String, String)>,
+    /// What each member reports.
+    pub members: Vec<MemberSeen>,
+}
+
+/// One item of a binding's aggregated status.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MemberSeen {
+    /// The member.
+    pub cluster: String,
+    /// Whether the object was applied there.
+    pub applied: bool,
+    /// Why not, in Karmada's words.
+    pub applied_message: String,
+    /// The member's status of the object, whole.
+    pub status: Option<Value>,
+}
+
+/// Karmada.
+///
+/// Every call has a deadline of its own and never retries by itself.
+#[async_trait]
+pub trait ControlPlane: Send + Sync {
+    /// Whether the API answers. Called by the readiness probe; must be quick.
+    async fn ping(&self) -> Result<(), ControlError>;
+
+    /// The member clusters, by name; from the watch while it is healthy.
+    async fn clusters(&self) -> Result<Vec<Cluster>, ControlError>;
+
+    /// Names of the clusters last seen, from memory. Empty while none was ever seen. Used by the
+    /// request path, which must not wait for the control plane.
+    fn known_clusters(&self) -> Vec<ClusterName>;
+
+    /// Writes objects in the given order and returns their uids in that order. Idempotent. On an
+    /// error the earlier ones stay written.
+    async fn write(
+        &self,
+        job_id: &JobId,
+        orders: &[WriteOrder],
+    ) -> Result<Vec<String>, ControlError>;
+
+    /// Starts or continues the removal of one object and tells where it still is; empty once it
+    /// is proven gone from the control plane and from the named clusters. Idempotent.
+    async fn remove(&self, removal: &Removal) -> Result<Vec<Remaining>, ControlError>;
+
+    /// Changes a policy so that deleting its objects deletes them on the members, too. `Ok(true)`
+    /// once Karmada has taken the change over for every object it selects.
+    async fn release(
+        &self,
+        policy: &ObjectRef,
+        objects: &[ObjectRef],
+    ) -> Result<bool, ControlError>;
+
+    /// The status of some workloads, in the order asked; from the watch while it is healthy, else
+    /// from a fresh list. A missing binding is looked into: `exists` is then `Some`.
+    async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError>;
+
+    /// Rings when a status or a cluster changed. A hint: it may ring for nothing or be missed.
+    fn hint(&self) -> Arc<Notify>;
+}

@@ -1,0 +1,121 @@
+//! What is kept about plugins: their bytes, which version serves whom, and who decided that.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{Moved, StoreError};
+use crate::clock::Timestamp;
+use crate::id::{Namespace, PluginDigest};
+
+/// A component with its bytes, to be kept for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptComponent {
+    /// sha-256 of `bytes`; the key.
+    pub digest: PluginDigest,
+    /// Name of the plugin.
+    pub name: String,
+    /// Its semantic version.
+    pub version: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Keeps components by content, so that a job can be read and verified after its plugin's file is
+/// gone, and on every host of the installation.
+#[async_trait]
+pub trait ComponentArchive: Send + Sync {
+    /// Keeps a component; one that is there already stays as it is.
+    async fn keep(&self, component: &KeptComponent) -> Result<(), StoreError>;
+
+    /// Digests of everything that is kept.
+    async fn kept(&self) -> Result<HashSet<PluginDigest>, StoreError>;
+
+    /// The bytes of a component. The caller checks the digest: a database can be edited.
+    async fn fetch(&self, digest: &PluginDigest) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// A version on trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// The version.
+    pub digest: PluginDigest,
+    /// Share of all jobs in percent, 0 to 100.
+    pub percent: u8,
+    /// Namespaces whose jobs all go to it, whatever the share.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// An operator's decision which versions of one plugin serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Name of the plugin; the key.
+    pub plugin: String,
+    /// The version that serves although a higher one may be there.
+    pub pinned: Option<PluginDigest>,
+    /// The version on trial.
+    pub canary: Option<Canary>,
+    /// What served before the last change of `pinned`: where a roll-back leads.
+    pub previous: Option<PluginDigest>,
+    /// Raised by each change; 0 while nothing is stored.
+    pub version: i64,
+    /// When it was changed.
+    pub updated_at: Timestamp,
+    /// Who changed it.
+    pub updated_by: String,
+}
+
+/// Something that is written into the history of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewPluginEvent {
+    /// When.
+    pub at: Timestamp,
+    /// Name of the plugin, or of the file where there is no plugin.
+    pub plugin: String,
+    /// `Loaded`, `Rejected`, `Pinned`, `CanaryStarted`, …
+    pub kind: String,
+    /// The version's digest, if one is meant.
+    pub digest: Option<PluginDigest>,
+    /// Who did it: a user's name, or `host`.
+    pub actor: String,
+    /// What happened, as a sentence.
+    pub message: String,
+    /// Everything else.
+    pub evidence: Value,
+}
+
+/// A line of a plugin's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginEvent {
+    /// Rises with time, with gaps.
+    pub id: i64,
+    /// What was written.
+    pub event: NewPluginEvent,
+}
+
+/// Keeps what operators decided about plugins, and their history. Each method is one transaction.
+#[async_trait]
+pub trait PluginRegistry: ComponentArchive {
+    /// Every route, by plugin.
+    async fn routes(&self) -> Result<Vec<Route>, StoreError>;
+
+    /// Stores a route if the stored version is still `route.version`, raises it by one, and
+    /// appends the event; all or nothing.
+    async fn change_route(
+        &self,
+        route: &Route,
+        event: &NewPluginEvent,
+    ) -> Result<Moved, StoreError>;
+
+    /// Appends events in the given order.
+    async fn record(&self, events: &[NewPluginEvent]) -> Result<(), StoreError>;
+
+    /// The newest `limit` events older than the id `before`, newest first; of one plugin or of all.
+    async fn plugin_events(
+        &self,
+        plugin: Option<&str>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<PluginEvent>, StoreError>;
+}
