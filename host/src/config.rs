@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use secret::SecretText;
 pub use sections::{
-    Admission, Database, Http, Karmada, Log, LogFormat, Plugins, PodSecurity, Reconcile,
+    Admission, Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, PodSecurity, Reconcile,
 };
 pub use source::{ConfigError, Environment, Loaded, load};
 
@@ -62,6 +62,7 @@ impl Config {
         let mut wrong = Vec::new();
         self.database.check(&mut wrong);
         self.karmada.check(&mut wrong);
+        self.plugins.check(&mut wrong);
         self.http.check(&mut wrong);
         self.reconcile.check(&mut wrong);
         wrong

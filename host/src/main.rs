@@ -9,6 +9,10 @@ use host::config::{self, Config};
 use host::{Signals, telemetry};
 
 fn main() -> ExitCode {
+    // Before anything else: this program started again is a compiler or runner of plugins.
+    if let Some(code) = plugin_runtime::worker::run_if_asked() {
+        return code;
+    }
     match act(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

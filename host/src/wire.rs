@@ -1,13 +1,14 @@
 //! The composition root: the only file that names concrete adapters.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use job_store::{Connected, DatabaseUrl};
 use plugin_runtime::PluginRuntime;
+use plugin_runtime::signature::TrustedKey;
 use tokio::sync::watch;
 use training::IdSource as _;
 use training::clock::{RandomIds, SystemClock};
@@ -15,7 +16,7 @@ use training::ports::{ControlPlane, JobStore, Plugins};
 use training::reconcile::Reconcilers;
 use training::submit::SubmitPorts;
 
-use crate::config::Config;
+use crate::config::{Config, Isolation};
 use crate::http::{App, Draining, causes};
 use crate::lifecycle::Lifecycle;
 
@@ -23,8 +24,8 @@ use crate::lifecycle::Lifecycle;
 /// starts together with us.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often the plugin directory is looked at. A look reads names, sizes and times only.
-const PLUGIN_INTERVAL: Duration = Duration::from_secs(1);
+/// This very program, also after its file was replaced by a newer one.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Time for the store's last writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -63,8 +64,9 @@ pub(crate) async fn wire(
         "no kubeconfig of a Karmada API server is set: use --karmada-kubeconfig or \
          KARMADA_KUBECONFIG",
     )?;
+    let plugins = plugin_config(config, lifecycle)?;
     let (connected, runtime) =
-        tokio::join!(connect_store(config, lifecycle), PluginRuntime::start(plugin_config(config)));
+        tokio::join!(connect_store(config, lifecycle), PluginRuntime::start(plugins));
     let connected = connected?;
     match wire_rest(config, lifecycle, draining, kubeconfig, &connected, runtime).await {
         Ok(app) => Ok((app, Wired { store: connected })),
@@ -104,7 +106,8 @@ async fn wire_rest(
             config.plugins.dir.display()
         );
     }
-    lifecycle.spawn_essential("plugins", follow_plugins(runtime, config, lifecycle));
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn_essential("plugins", async move { runtime.follow(soft).await });
     if config.reconcile.enabled {
         let owner = format!("host-{}-{:08x}", std::process::id(), RandomIds.next());
         let reconcilers = Reconcilers::new(
@@ -174,54 +177,31 @@ async fn connect_store(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result
     }
 }
 
-fn plugin_config(config: &Config) -> plugin_runtime::Config {
+fn plugin_config(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<plugin_runtime::Config> {
     let plugins = &config.plugins;
-    let mut settings =
-        plugin_runtime::Config::new(Some(plugins.dir.clone()), plugins.cache_dir.clone());
-    let by_name: BTreeMap<_, _> = plugins.settings.clone().into_iter().collect();
-    settings.settings = by_name;
-    settings
-}
-
-/// Loads plugins again when their directory has changed.
-fn follow_plugins(
-    runtime: Arc<PluginRuntime>,
-    config: &Config,
-    lifecycle: &Lifecycle,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (dir, soft) = (config.plugins.dir.clone(), lifecycle.soft().clone());
-    async move {
-        let mut known = look(&dir).await;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(PLUGIN_INTERVAL) => {}
-                () = soft.cancelled() => return,
-            }
-            let seen = look(&dir).await;
-            if seen == known {
-                continue;
-            }
-            match runtime.reload().await {
-                Ok(()) => known = seen,
-                Err(error) => tracing::warn!("Plugins keep as they are: {}", causes(&error)),
-            }
-        }
-    }
-}
-
-/// What would differ after a change: name, size and time of every file.
-async fn look(dir: &Path) -> Vec<(std::ffi::OsString, u64, Option<SystemTime>)> {
-    let dir = dir.to_owned();
-    let looked = tokio::task::spawn_blocking(move || {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut seen: Vec<_> = entries
-            .filter_map(|entry| {
-                let about = std::fs::metadata(entry.path()).ok()?;
-                Some((entry.file_name(), about.len(), about.modified().ok()))
-            })
-            .collect();
-        seen.sort();
-        seen
+    let keys = plugins.trusted_keys.iter().enumerate().map(|(index, key)| {
+        TrustedKey::parse(key).with_context(|| format!("plugins.trusted_keys[{index}]"))
     });
-    looked.await.unwrap_or_default()
+    let trusted_keys = keys.collect::<anyhow::Result<_>>()?;
+    let dirs = plugin_runtime::Config::new(Some(plugins.dir.clone()), plugins.cache_dir.clone());
+    let placed = match plugins.isolation {
+        Isolation::Processes => dirs.isolated(THIS_PROGRAM, plugins.runners),
+        Isolation::InProcess => {
+            plugin_runtime::Config { compiler: Some(THIS_PROGRAM.into()), ..dirs }
+        }
+    };
+    Ok(plugin_runtime::Config {
+        deadline: Duration::from_millis(plugins.deadline_milliseconds),
+        memory_bytes: plugins.memory_mib << 20,
+        compile_costs: plugin_runtime::CompileCosts {
+            cpu_seconds: plugins.compile_cpu_seconds,
+            memory_bytes: plugins.compile_memory_mib << 20,
+            patience: Duration::from_secs(plugins.compile_seconds),
+        },
+        settings: plugins.settings.clone().into_iter().collect::<BTreeMap<_, _>>(),
+        trusted_keys,
+        require_signature: plugins.require_signature,
+        tasks: lifecycle.tasks().clone(),
+        ..placed
+    })
 }

@@ -6,6 +6,8 @@
 
 #[path = "figures/conversion.rs"]
 mod conversion;
+#[path = "figures/plugins.rs"]
+mod plugins;
 #[path = "figures/process.rs"]
 mod process;
 #[path = "figures/report.rs"]
@@ -23,6 +25,9 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if runs("conversion") {
         runtime.block_on(conversion::measure(&mut report))?;
+    }
+    if runs("plugins") {
+        runtime.block_on(plugins::measure(&mut report))?;
     }
     if runs("process") {
         runtime.block_on(process::measure(&mut report))?;

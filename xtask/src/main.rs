@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod cmd;
+mod contract;
 mod deny;
 mod dev;
 mod openapi;
@@ -57,6 +58,12 @@ enum Command {
     },
     /// Check the house rules: import law, file headers, documents, contracts
     Tidy,
+    /// Write docs/contract.md from the plugin contract
+    Contract {
+        /// Fail when the file is not up to date, instead of writing it
+        #[arg(long)]
+        check: bool,
+    },
     /// Write docs/openapi.json from the host's code
     Openapi {
         /// Fail when the file is not up to date, instead of writing it
@@ -89,6 +96,7 @@ fn run(args: Args) -> Result<()> {
         Command::Ci { steps } => ci::run(&repo, &steps),
         Command::Bench { args } => bench::run(&repo, &args),
         Command::Tidy => tidy::run(&repo),
+        Command::Contract { check } => contract::run(&repo, check),
         Command::Openapi { check } => openapi::run(&repo, check),
     }
 }

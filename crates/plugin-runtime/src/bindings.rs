@@ -6,6 +6,8 @@ mod generated {
         path: "../../wit",
         world: "plugin",
         exports: { default: async },
+        // Answers travel from a runner to the host.
+        additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 

@@ -1,16 +1,19 @@
-//! Compiled code on disk, so that a restart does not compile. Loading compiled code is running it,
-//! therefore only files are loaded that this installation wrote and authenticated: they lie in a
-//! private directory, and each carries a MAC under a secret that never leaves that directory.
+//! Compiled code on disk, so that a restart does not compile and every runner maps the same pages.
+//! Loading compiled code is running it, therefore only files are loaded that this installation
+//! wrote and authenticated: they lie in a private directory, and each carries a MAC under a secret
+//! that never leaves that directory. Runners see the folder `code` in it and nothing else.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use training::clock::{IdSource, RandomIds};
 use training::{PluginDigest, Sha256Digest};
 use wasmtime::Engine;
@@ -19,9 +22,21 @@ use wasmtime::component::Component;
 /// Entries that are kept; the oldest go first. At about 2 MiB each that is half a GiB.
 const MOST_ENTRIES: usize = 256;
 
+/// The folder that runners see.
+const CODE: &str = "code";
+
+/// A file of compiled code that was found intact. Files are never changed, only unlinked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// Its name in [`Cache::code_dir`].
+    pub(crate) file: Arc<str>,
+}
+
 /// The directory of compiled code.
 pub(crate) struct Cache {
     dir: PathBuf,
+    /// For a cache that ends with the process.
+    _temporary: Option<TempDir>,
     /// Keyed with the secret, ready to be cloned.
     authenticator: Hmac<Sha256>,
     /// Stands for the compiler, all its settings and this host's version: code of a compiler that
@@ -36,11 +51,18 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens the directory, or makes it. The error says what is wrong with it.
-    pub(crate) fn open(dir: &Path, engine: &Engine) -> Result<Self, String> {
+    /// Opens the directory, or makes it; for `None`, one that ends with this value. The error says
+    /// what is wrong with it.
+    pub(crate) fn open(dir: Option<&Path>, engine: &Engine) -> Result<Self, String> {
         let wrong = |error: io::Error| error.to_string();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(wrong)?;
-        let dir = dir.canonicalize().map_err(wrong)?;
+        let temporary = match dir {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().map_err(wrong)?),
+        };
+        let given = dir.or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("/"));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(given).map_err(wrong)?;
+        let dir = given.canonicalize().map_err(wrong)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join(CODE)).map_err(wrong)?;
         let owned = fs::metadata(&dir).map_err(wrong)?;
         if owned.mode() & 0o022 != 0 {
             return Err(format!(
@@ -60,7 +82,8 @@ impl Cache {
         }
         let authenticator =
             Hmac::new_from_slice(&secret).map_err(|_| "its `secret` is unusable".to_owned())?;
-        let cache = Self { dir, authenticator, compiler: compiler_key(engine) };
+        let compiler = compiler_key(engine);
+        let cache = Self { dir, _temporary: temporary, authenticator, compiler };
         // Only the owner of the directory can keep others from replacing what is in it.
         let probe =
             cache.write(&format!("probe.{:08x}.tmp", RandomIds.next()), b"").map_err(wrong)?;
@@ -74,8 +97,13 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The compiled component, if an intact one is there.
-    pub(crate) fn load(&self, engine: &Engine, digest: &PluginDigest) -> Option<Component> {
+    /// Where the code is.
+    pub(crate) fn code_dir(&self) -> PathBuf {
+        self.dir.join(CODE)
+    }
+
+    /// The code of a component, if it is there and intact.
+    pub(crate) fn find(&self, digest: &PluginDigest) -> Option<Code> {
         let path = self.path(digest, "cwasm");
         let code = fs::read(&path).ok()?;
         let tag = fs::read(self.path(digest, "mac")).ok()?;
@@ -83,20 +111,23 @@ impl Cache {
             tracing::warn!("Compiled code in {} is damaged; compiling again", path.display());
             return None;
         }
-        revive(engine, &path)
+        Some(self.code(digest))
     }
 
-    /// Keeps a compiled component. A crash leaves either nothing or a pair that does not match,
-    /// and [`Cache::load`] refuses the latter.
-    pub(crate) fn store(&self, component: &Component, digest: &PluginDigest) -> io::Result<()> {
-        let code = component.serialize().map_err(|error| io::Error::other(error.to_string()))?;
-        let tag = self.mac(digest, &code).finalize().into_bytes();
-        for (extension, bytes) in [("mac", tag.as_slice()), ("cwasm", code.as_slice())] {
-            let unique = format!("{digest}.{:08x}.tmp", RandomIds.next());
+    /// Keeps code. A crash leaves either nothing or a pair that does not match, and
+    /// [`Cache::find`] refuses the latter.
+    pub(crate) fn keep(&self, digest: &PluginDigest, code: &[u8]) -> io::Result<Code> {
+        let tag = self.mac(digest, code).finalize().into_bytes();
+        for (extension, bytes) in [("mac", tag.as_slice()), ("cwasm", code)] {
+            let unique = format!("{CODE}/{digest}.{:08x}.tmp", RandomIds.next());
             let temporary = self.write(&unique, bytes)?;
             fs::rename(&temporary, self.path(digest, extension))?;
         }
-        Ok(())
+        Ok(self.code(digest))
+    }
+
+    fn code(&self, digest: &PluginDigest) -> Code {
+        Code { file: self.name(digest, "cwasm").into() }
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
@@ -109,8 +140,12 @@ impl Cache {
     }
 
     fn path(&self, digest: &PluginDigest, extension: &str) -> PathBuf {
+        self.dir.join(CODE).join(self.name(digest, extension))
+    }
+
+    fn name(&self, digest: &PluginDigest, extension: &str) -> String {
         let compiler: String = self.compiler.to_string().chars().take(16).collect();
-        self.dir.join(format!("{digest}-{compiler}.{extension}"))
+        format!("{digest}-{compiler}.{extension}")
     }
 
     fn mac(&self, digest: &PluginDigest, code: &[u8]) -> Hmac<Sha256> {
@@ -125,7 +160,8 @@ impl Cache {
     fn prune(&self, now: SystemTime) {
         const LONGEST_USE: Duration = Duration::from_hours(1);
         let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+        let files = [self.dir.clone(), self.code_dir()].map(fs::read_dir);
+        for entry in files.into_iter().flatten().flatten().flatten() {
             let path = entry.path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("tmp") => {
@@ -150,15 +186,17 @@ impl Cache {
     }
 }
 
+/// Maps a file of [`Cache::code_dir`] and makes it callable.
 #[expect(unsafe_code, reason = "compiled code can only be loaded by an unsafe function")]
-fn revive(engine: &Engine, path: &Path) -> Option<Component> {
-    // SAFETY: the file was written by `store` of this installation for this very engine and
-    // component: its MAC, under a secret that only this user can read, covers the code, the
-    // component's digest and the compiler's key. Nobody else can replace or truncate it
-    // between that check and the end of the mapping, because `open` refused a directory that
-    // others own or may write to, and this program only ever renames over or unlinks entries.
+pub(crate) fn revive(engine: &Engine, path: &Path) -> Result<Component, String> {
+    // SAFETY: the file was written by `keep` of this installation for this very configuration of
+    // the engine and component: its MAC, under a secret that only this user can read, was found to
+    // cover the code, the component's digest and the compiler's key. Nobody else can replace or
+    // truncate it between that check and the end of the mapping, because `open` refused a directory
+    // that others own or may write to, and this program only ever renames over or unlinks entries.
+    // Code that is new enough not to be checked comes from our own compiler.
     let component = unsafe { Component::deserialize_file(engine, path) };
-    component.inspect_err(|error| tracing::warn!("Compiled code is not usable: {error:#}")).ok()
+    component.map_err(|error| format!("its compiled code is not usable: {error:#}"))
 }
 
 /// Makes the secret unless there is one. Of two processes that start at once, one makes it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use training::PluginDigest;
 use training::ports::{
-    Audience, CatalogView, PluginInfo, PluginVersion, RejectedFile, Route, VersionState,
+    Audience, CatalogView, PluginInfo, PluginVersion, RejectedFile, Route, Signature, VersionState,
 };
 use training::routing;
 
@@ -142,11 +142,9 @@ impl Catalog {
         self.parts.entries.iter().find(|entry| entry.file == file)
     }
 
-    /// What the same bytes in the same file failed with before.
-    pub(crate) fn known_failure(&self, file: &str, digest: &PluginDigest) -> Option<&LoadFailure> {
-        self.parts.failures.iter().find(|failure| {
-            failure.file == file && failure.digest.as_ref() == Some(digest) && !failure.retryable
-        })
+    /// Every component that is in use.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = PluginDigest> {
+        self.by_digest.keys().copied()
     }
 
     /// The next catalog after the directory was read.
@@ -249,7 +247,7 @@ impl Catalog {
             state,
             reason,
             file: self.file_of(&digest).map(str::to_owned),
-            signature: plugin.signature.clone(),
+            signature: Signature::clone(&plugin.signature.load()),
             usage: plugin.usage.read(),
         }
     }
@@ -359,5 +357,5 @@ fn without_twins(loaded: Vec<Entry>) -> (Vec<Entry>, Vec<LoadFailure>) {
 /// Who serves an algorithm is settled anew with each catalog, so this failure never lasts.
 fn conflict(file: String, digest: Option<PluginDigest>, reason: String) -> LoadFailure {
     let reason = LoadError::Refused(reason).to_string();
-    LoadFailure { file, digest, reason, retryable: true, conflict: true }
+    LoadFailure { file, digest, reason, conflict: true }
 }

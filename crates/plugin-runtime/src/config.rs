@@ -5,16 +5,32 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 
+use crate::compiler::CompileCosts;
 use crate::error::StartError;
+use crate::signature::TrustedKey;
 
-/// Calls at the same time, unless the operator says otherwise. A call takes microseconds, so this
-/// is room for bursts, not for load.
+/// Calls at the same time in one process, unless the operator says otherwise. A call takes
+/// microseconds, so this is room for bursts, not for load.
 pub const DEFAULT_CONCURRENT: u32 = 32;
 /// Longest call.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1500);
 /// Memory of one call.
 pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
+
+/// How many walls stand between a guest and this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Isolation {
+    /// One: the sandbox of WebAssembly. For plugins that are trusted, and for tests.
+    InProcess,
+    /// Two: the sandbox runs in processes that are confined by the kernel.
+    Processes {
+        /// The program that becomes a runner. Its `main` begins with
+        /// [`worker::run_if_asked`](crate::worker::run_if_asked); usually `/proc/self/exe`.
+        program: PathBuf,
+    },
+}
 
 /// Settings of the runtime.
 #[derive(Debug, Clone)]
@@ -23,7 +39,15 @@ pub struct Config {
     pub dir: Option<PathBuf>,
     /// Where compiled code is kept; made with mode 700 if absent. `None` compiles at each start.
     pub cache_dir: Option<PathBuf>,
-    /// Calls at the same time. Each reserves address space, not memory.
+    /// Where guests run.
+    pub isolation: Isolation,
+    /// The program that becomes a compiler, as for [`Isolation::Processes`]. `None` compiles in
+    /// this process, where nothing can interrupt it.
+    pub compiler: Option<PathBuf>,
+    /// What one compilation may cost.
+    pub compile_costs: CompileCosts,
+    /// Calls at the same time: sandboxes of this process, each of which reserves address space, not
+    /// memory; or runner processes.
     pub max_concurrent: u32,
     /// Longest call, in wall-clock time.
     pub deadline: Duration,
@@ -31,18 +55,41 @@ pub struct Config {
     pub memory_bytes: usize,
     /// What the operator changes of a plugin's settings, by name of the plugin.
     pub settings: BTreeMap<String, Value>,
+    /// Keys whose signatures count.
+    pub trusted_keys: Vec<TrustedKey>,
+    /// Whether a file without a signature by one of them is refused.
+    pub require_signature: bool,
+    /// Where tasks run that must not end with their caller.
+    pub tasks: TaskTracker,
 }
 
 impl Config {
-    /// The documented defaults for everything but the two directories.
+    /// The documented defaults for everything but the two directories, in this process.
     pub fn new(dir: Option<PathBuf>, cache_dir: Option<PathBuf>) -> Self {
         Self {
             dir,
             cache_dir,
+            isolation: Isolation::InProcess,
+            compiler: None,
+            compile_costs: CompileCosts::default(),
             max_concurrent: DEFAULT_CONCURRENT,
             deadline: DEFAULT_DEADLINE,
             memory_bytes: DEFAULT_MEMORY_BYTES,
             settings: BTreeMap::new(),
+            trusted_keys: Vec::new(),
+            require_signature: false,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The same with compilers and this many runners, all of them `program` started again.
+    pub fn isolated(self, program: impl Into<PathBuf>, runners: u32) -> Self {
+        let program = program.into();
+        Self {
+            isolation: Isolation::Processes { program: program.clone() },
+            compiler: Some(program),
+            max_concurrent: runners,
+            ..self
         }
     }
 
@@ -56,6 +103,9 @@ impl Config {
         }
         if self.memory_bytes < 1 << 20 || self.memory_bytes > 1 << 30 {
             return wrong("the memory of a call must be 1 MiB to 1 GiB");
+        }
+        if self.require_signature && self.trusted_keys.is_empty() {
+            return wrong("signatures are required, but no key is trusted");
         }
         Ok(())
     }

@@ -2,6 +2,9 @@
 //! one and the same [`Engine`], whose settings decide both what a guest can do and what it costs.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -49,9 +52,24 @@ pub(crate) fn build(slots: u32, memory_bytes: usize) -> wasmtime::Result<Engine>
         .max_unused_warm_slots(slots.saturating_mul(MEMORIES_PER_COMPONENT))
         .pagemap_scan(Enabled::Auto);
 
+    let mut config = features();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+/// Builds an engine that compiles and checks, but runs nothing: no slot is reserved. Its code fits
+/// the engines of [`build`].
+pub(crate) fn compiler() -> wasmtime::Result<Engine> {
+    let mut config = features();
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&config)
+}
+
+/// Everything that decides what code looks like, in one place: code of another configuration would
+/// be refused, or worse.
+fn features() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
         // The same form gives the same bytes on every machine.
         .cranelift_nan_canonicalization(true)
@@ -68,7 +86,7 @@ pub(crate) fn build(slots: u32, memory_bytes: usize) -> wasmtime::Result<Engine>
         .wasm_relaxed_simd(false)
         .wasm_simd(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(8));
-    Engine::new(&config)
+    config
 }
 
 /// Starts the thread that advances the engine's epoch, on which every deadline depends.
@@ -85,4 +103,59 @@ pub(crate) fn start_ticker(engine: &Engine) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Ticks without a call after which a runner's ticker goes to sleep.
+const IDLE_TICKS: u32 = 50;
+
+/// Advances the epoch of an engine that is idle most of the time. While no call runs it sleeps, so
+/// that a pool of idle runners does not wake the machine; waking it costs a call one system call.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    shared: Arc<Busy>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Busy {
+    running: AtomicBool,
+    asleep: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread. It ends with the process.
+    pub(crate) fn start(engine: &Engine, tick: Duration) -> std::io::Result<Self> {
+        let (engine, shared) = (engine.weak(), Arc::new(Busy::default()));
+        let busy = Arc::clone(&shared);
+        let run = move || {
+            let mut idle = 0;
+            while let Some(engine) = engine.upgrade() {
+                idle = if busy.running.load(Ordering::SeqCst) { 0 } else { idle + 1 };
+                if idle > IDLE_TICKS {
+                    drop(engine);
+                    busy.asleep.store(true, Ordering::SeqCst);
+                    // A call that began meanwhile has seen `asleep`, or is seen here.
+                    if !busy.running.load(Ordering::SeqCst) {
+                        std::thread::park();
+                    }
+                    busy.asleep.store(false, Ordering::SeqCst);
+                    idle = 0;
+                    continue;
+                }
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(tick);
+            }
+        };
+        let handle = std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(run)?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    /// Says that a call begins or is over.
+    pub(crate) fn busy(&self, running: bool) {
+        self.shared.running.store(running, Ordering::SeqCst);
+        if running && self.shared.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+    }
 }

@@ -39,6 +39,14 @@ pub enum StartError {
         /// Why, and what would be right.
         reason: String,
     },
+    /// A runner process cannot be started.
+    #[error("a plugin runner cannot be started from {}: {reason}", program.display())]
+    Runner {
+        /// The program that was started a second time.
+        program: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// A thread of the runtime died.
     #[error("the plugin runtime could not start: {0}")]
     Internal(String),
@@ -65,6 +73,24 @@ pub enum LoadError {
     #[error("it is not a component that this host can run: {reason}")]
     NotAComponent {
         /// The compiler's words.
+        reason: String,
+    },
+    /// Compiling it costs more than any plugin may cost.
+    #[error("compiling it was given up: {reason}")]
+    CompileLimit {
+        /// Which limit ended it.
+        reason: String,
+    },
+    /// The compiler could not be started.
+    #[error("the compiler could not be started: {reason}")]
+    Compiler {
+        /// What the system said.
+        reason: String,
+    },
+    /// It is not signed by a key that the operator trusts.
+    #[error("it is not signed by a trusted key: {reason}")]
+    Unsigned {
+        /// What is wrong with the signature, or that there is none.
         reason: String,
     },
     /// It wants more than the contract offers.
@@ -110,7 +136,8 @@ impl LoadError {
     /// Whether the same bytes may load later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreadable(_) => true,
+            // A signature may follow its file.
+            Self::Unreadable(_) | Self::Compiler { .. } | Self::Unsigned { .. } => true,
             Self::Describe(fault) => {
                 matches!(fault, PluginFault::Busy | PluginFault::TimedOut { .. })
             }
@@ -128,8 +155,6 @@ pub struct LoadFailure {
     pub digest: Option<training::PluginDigest>,
     /// A sentence for operators.
     pub reason: String,
-    /// Whether the same bytes are worth another try.
-    pub retryable: bool,
     /// Whether the file is fine, and only another plugin was there first.
     pub conflict: bool,
 }

@@ -6,35 +6,55 @@
 //! | `engine`, `limits` | the one engine configuration, and what a call may use |
 //! | `bindings`, `input`, `answer` | the contract's types, to the guest and back |
 //! | `sandbox`, `guest_log` | one call: store, instance, deadline, log |
-//! | `source`, `cache`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
+//! | `backend`, `runners`, `gate`, `strikes` | where calls run, how many, and who is shut out |
+//! | [`worker`], `walls`, `process`, `compiler` | the processes behind the second wall |
+//! | `source`, `watch`, [`signature`] | the directory, and who stands behind a file |
+//! | `cache`, `loader`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
 //! | `catalog`, `changes`, `usage` | which plugins there are, what happened to them, what they did |
-//! | `runtime` | the port |
+//! | `runtime` | everything together, and the port |
 //!
 //! Invariants: every call has a store of its own, a deadline and a memory budget; nothing that a
 //! guest wrote leaves the crate unbounded; a file that fails never touches another plugin;
 //! compiled code is only ever loaded from the authenticated cache.
 
 mod answer;
+mod backend;
 mod bindings;
 mod cache;
 mod catalog;
 mod changes;
+mod compiler;
 mod config;
 mod describe;
 mod engine;
 mod error;
+mod gate;
 mod guest_log;
 mod input;
 mod limits;
+mod loader;
 mod plugin;
+mod process;
+mod runners;
 mod runtime;
 mod sandbox;
 mod schema;
+pub mod signature;
 mod source;
+mod strikes;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 mod usage;
+mod walls;
+mod watch;
+pub mod worker;
 
 pub use crate::catalog::Catalog;
-pub use crate::config::{Config, DEFAULT_CONCURRENT, DEFAULT_DEADLINE, DEFAULT_MEMORY_BYTES};
+pub use crate::compiler::CompileCosts;
+pub use crate::config::{
+    Config, DEFAULT_CONCURRENT, DEFAULT_DEADLINE, DEFAULT_MEMORY_BYTES, Isolation,
+};
 pub use crate::error::{LoadError, LoadFailure, StartError};
 pub use crate::runtime::{Inspection, PluginRuntime};
+pub use crate::walls::Walls;

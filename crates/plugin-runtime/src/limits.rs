@@ -41,18 +41,27 @@ pub(crate) struct CallLimits {
     pub(crate) deadline: Duration,
     /// Memory of one call, summed over all linear memories.
     pub(crate) memory_bytes: usize,
+    /// A guest that ran for fewer ticks than this is not stopped: the machine, not the guest, was
+    /// slow.
+    pub(crate) fewest_ticks: u32,
 }
 
 /// The memory budget of one call. It counts the sum over all memories of the guest; wasmtime's own
 /// limits count each memory alone.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    memory_bytes: usize,
     memory_left: usize,
 }
 
 impl Budget {
     pub(crate) fn new(memory_bytes: usize) -> Self {
-        Self { memory_left: memory_bytes }
+        Self { memory_bytes, memory_left: memory_bytes }
+    }
+
+    /// What was granted, in bytes.
+    pub(crate) fn used(&self) -> u64 {
+        self.memory_bytes.saturating_sub(self.memory_left) as u64
     }
 }
 

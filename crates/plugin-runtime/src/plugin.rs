@@ -1,93 +1,96 @@
-//! From bytes to a plugin that can be called: compile or fetch from the cache, link, describe,
-//! check, merge settings. Whatever is wrong with a file is found here, before anybody relies on it.
+//! What a component says about itself, checked and completed: the plugin that everybody else
+//! relies on. Whatever is wrong with a component is found before there is one of these.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use semver::Version;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use training::PluginDigest;
-use training::ports::{PluginInfo, Signature};
-use wasmtime::component::Component;
+use training::ports::{PluginFault, PluginInfo, Signature};
 
-use crate::cache::Cache;
+use crate::backend::{Backend, Handle};
+use crate::cache::Code;
+use crate::config::Config;
 use crate::describe;
 use crate::error::LoadError;
-use crate::sandbox::{Caller, Guest, Sandboxes, reason_of};
+use crate::gate::Gate;
+use crate::guest_log;
+use crate::sandbox::{Call, Fault};
 use crate::schema::Schema;
 use crate::usage::Counters;
+use crate::worker::wire::Contents;
 
 /// A plugin that passed every check.
 #[derive(Debug)]
 pub(crate) struct LoadedPlugin {
     pub(crate) info: Arc<PluginInfo>,
     pub(crate) version: Version,
-    pub(crate) guest: Guest,
+    pub(crate) handle: Handle,
+    pub(crate) contents: Contents,
+    /// Size of the component in bytes.
+    pub(crate) size: u64,
     pub(crate) hyperparameters: Schema,
     /// The operator's settings over the plugin's defaults, as every job carries them.
     pub(crate) settings: Box<RawValue>,
-    pub(crate) signature: Signature,
+    /// Who signed the file that holds it, when it was last looked at.
+    pub(crate) signature: ArcSwap<Signature>,
     pub(crate) usage: Counters,
-    digest_text: String,
-}
-
-impl LoadedPlugin {
-    /// How calls for a job introduce themselves in logs and errors.
-    pub(crate) fn caller<'a>(&'a self, subject: &'a str) -> Caller<'a> {
-        Caller {
-            plugin: &self.info.name,
-            version: &self.info.version,
-            digest: &self.digest_text,
-            subject,
-        }
-    }
-}
-
-/// Compiles, or takes compiled code from the cache. Blocks for as long as a compilation takes.
-pub(crate) fn compile(
-    sandboxes: &Sandboxes,
-    cache: Option<&Cache>,
-    bytes: &[u8],
-    digest: &PluginDigest,
-) -> Result<Component, LoadError> {
-    let engine = sandboxes.engine();
-    if let Some(component) = cache.and_then(|cache| cache.load(engine, digest)) {
-        return Ok(component);
-    }
-    // `from_binary`, not `new`: a text file that happens to parse must never become a plugin.
-    let component = Component::from_binary(engine, bytes)
-        .map_err(|error| LoadError::NotAComponent { reason: reason_of(&error) })?;
-    if let Some(Err(error)) = cache.map(|cache| cache.store(&component, digest)) {
-        tracing::warn!("Compiled code of plugin {digest} could not be kept: {error}");
-    }
-    Ok(component)
+    pub(crate) gate: Gate,
 }
 
 /// Asks a compiled component what it is and checks the answer.
 pub(crate) async fn introduce(
-    sandboxes: &Sandboxes,
-    component: &Component,
+    backend: &Backend,
+    config: &Config,
     digest: PluginDigest,
+    code: &Code,
+    size: usize,
     file: &str,
-    settings: &BTreeMap<String, Value>,
 ) -> Result<LoadedPlugin, LoadError> {
-    let guest = sandboxes.link(component)?;
-    let digest_text = digest.to_string();
-    let caller = Caller { plugin: file, version: "", digest: &digest_text, subject: "" };
-    let said = sandboxes.describe(&guest, caller).await.map_err(LoadError::Describe)?;
+    let (handle, contents, run) = backend.introduce(digest, code).await?;
+    guest_log::publish(&run.log, file, "");
+    let said = run.outcome.map_err(|fault| {
+        LoadError::Describe(as_plugin_fault(fault, file, Call::Describe, config))
+    })?;
     let described = describe::check(said, digest).map_err(LoadError::BadDescription)?;
-    let merged = merge(&described, settings)?;
+    let merged = merge(&described, &config.settings)?;
     Ok(LoadedPlugin {
         info: Arc::new(described.info),
         version: described.version,
-        guest,
+        handle,
+        contents,
+        size: size as u64,
         hyperparameters: described.hyperparameters,
         settings: merged,
-        signature: Signature::Unsigned,
+        signature: ArcSwap::from_pointee(Signature::Unsigned),
         usage: Counters::default(),
-        digest_text,
+        gate: Gate::new(config.max_concurrent),
     })
+}
+
+/// A fault in the words of the port.
+pub(crate) fn as_plugin_fault(
+    fault: Fault,
+    plugin: &str,
+    call: Call,
+    config: &Config,
+) -> PluginFault {
+    let (plugin, call) = (plugin.to_owned(), call.name());
+    match fault {
+        Fault::NoSlot => PluginFault::Busy,
+        Fault::TimedOut => {
+            let limit_ms = u64::try_from(config.deadline.as_millis()).unwrap_or(u64::MAX);
+            PluginFault::TimedOut { plugin, call, limit_ms }
+        }
+        Fault::Failed(detail) => PluginFault::Failed { plugin, call, detail },
+        Fault::Crashed(how) => {
+            let detail = format!("the process that ran it was lost: {how}");
+            PluginFault::Failed { plugin, call, detail }
+        }
+    }
 }
 
 fn merge(

@@ -1,45 +1,61 @@
-//! The runtime as the host and the use-cases see it: [`PluginRuntime`] loads the directory and
-//! implements the domain's [`Plugins`].
+//! The runtime as the host and the use-cases see it: [`PluginRuntime`] follows the directory,
+//! keeps the catalog, and calls plugins. The port itself is in `port.rs`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod archive;
+mod port;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 use training::PluginDigest;
-use training::ports::{
-    Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, PluginChange,
-    PluginFault, PluginInfo, Plugins, Prepared, Report, Route,
-};
-use wasmtime::component::Component;
+use training::clock::{Clock as _, SystemClock};
+use training::ports::PluginInfo;
 
-use crate::answer;
-use crate::bindings;
+use crate::backend::Backend;
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Entry};
 use crate::changes::Changes;
+use crate::compiler::Compiler;
 use crate::config::Config;
 use crate::engine;
 use crate::error::{LoadError, LoadFailure, StartError};
-use crate::input::write_job;
-use crate::limits::CallLimits;
-use crate::plugin::{self, LoadedPlugin};
-use crate::sandbox::{self, Call, Sandboxes};
-use crate::source;
+use crate::loader::Loader;
+use crate::plugin::LoadedPlugin;
+use crate::source::{self, Content, Directory, Seen};
+use crate::strikes::Strikes;
+use crate::walls::Walls;
+use crate::watch::{Finished, Watch};
 
-/// Loads plugins and calls them. One per process: it owns the engine.
+use archive::Archive;
+
+/// How often the directory is looked at although nothing was heard. A look reads names, sizes and
+/// times only.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same while a file is being written.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Components that are loaded at a time when many are new.
+const LOADS: usize = 4;
+
+/// Loads plugins and calls them. One per process.
 #[derive(Debug)]
 pub struct PluginRuntime {
     config: Config,
-    sandboxes: Arc<Sandboxes>,
-    cache: Option<Arc<Cache>>,
+    backend: Arc<Backend>,
+    loader: Loader,
     catalog: ArcSwap<Catalog>,
-    /// One reload at a time: compilation takes every core there is.
-    reloading: tokio::sync::Mutex<()>,
+    directory: Option<Arc<Mutex<Directory>>>,
+    /// One look at a time, so that an older one never overwrites a newer.
+    looking: tokio::sync::Mutex<()>,
     changes: Changes,
+    strikes: Strikes,
+    archive: Archive,
 }
 
 /// What one file turned out to be.
@@ -57,23 +73,56 @@ pub struct Inspection {
     pub bytes: u64,
 }
 
+/// A component that a look found and that is not loaded yet.
+#[derive(Debug)]
+struct Todo {
+    file: String,
+    digest: PluginDigest,
+    bytes: Option<Vec<u8>>,
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+struct Looked {
+    todo: Vec<Todo>,
+    /// Whether some file is still being written.
+    unsettled: bool,
+}
+
 impl PluginRuntime {
-    /// Reserves the sandboxes, opens the cache and loads every plugin. A plugin that cannot be
-    /// loaded does not stop the start; see [`PluginRuntime::catalog`].
+    /// Reserves the sandboxes or starts the runners, opens the cache and loads every plugin. A
+    /// plugin that cannot be loaded does not stop the start; see [`PluginRuntime::catalog`].
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         config.validate()?;
-        let started = config.clone();
-        let prepare = move || prepare(&started);
-        let (sandboxes, cache) = spawn_blocking(prepare)
+        let cache_dir = config.cache_dir.clone();
+        let prepare = move || {
+            let internal = |error: wasmtime::Error| StartError::Internal(error.to_string());
+            let engine = engine::compiler().map_err(internal)?;
+            let cache = Cache::open(cache_dir.as_deref(), &engine).map_err(|reason| {
+                StartError::Cache { dir: cache_dir.unwrap_or_default(), reason }
+            })?;
+            Ok::<_, StartError>((engine, cache))
+        };
+        let (engine, cache) = spawn_blocking(prepare)
             .await
             .map_err(|error| StartError::Internal(error.to_string()))??;
+        let cache = Arc::new(cache);
+        let backend = Arc::new(Backend::start(&config, &cache).await?);
+        let compiler = Compiler::new(engine, config.compiler.clone(), config.compile_costs);
+        let loader = Loader::new(config.clone(), compiler, cache, Arc::clone(&backend));
         let runtime = Arc::new(Self {
-            config,
-            sandboxes: Arc::new(sandboxes),
-            cache: cache.map(Arc::new),
+            backend,
+            loader,
             catalog: ArcSwap::default(),
-            reloading: tokio::sync::Mutex::new(()),
+            directory: config.dir.clone().map(|dir| {
+                let keys = config.trusted_keys.clone();
+                Arc::new(Mutex::new(Directory::new(dir, keys, config.require_signature)))
+            }),
+            looking: tokio::sync::Mutex::new(()),
             changes: Changes::default(),
+            strikes: Strikes::default(),
+            archive: Archive::default(),
+            config,
         });
         runtime.reload().await?;
         Ok(runtime)
@@ -84,85 +133,190 @@ impl PluginRuntime {
         self.catalog.load_full()
     }
 
-    /// Reads the directory again and swaps the catalog. Files that did not change cost a read and
-    /// a hash. A file that was fine and now fails keeps its last good plugin active.
+    /// What confines the runners; `None` without runners.
+    pub fn walls(&self) -> Option<Walls> {
+        match &*self.backend {
+            Backend::Here { .. } => None,
+            Backend::Apart(runners) => runners.walls(),
+        }
+    }
+
+    /// Reads the directory again, loads what is new, however young, and swaps the catalog. A file
+    /// that was fine and now fails keeps its last good plugin active.
     ///
     /// After `Err` the catalog is the old one.
     pub async fn reload(&self) -> Result<(), StartError> {
-        let Some(dir) = self.config.dir.clone() else { return Ok(()) };
-        let _one_at_a_time = self.reloading.lock().await;
-        let listed = dir.clone();
-        let names = spawn_blocking(move || source::list(&listed))
-            .await
-            .map_err(|error| StartError::Internal(error.to_string()))?
-            .map_err(|source| StartError::Directory { dir: dir.clone(), source })?;
-        let before = self.catalog();
-        let (mut loaded, mut failures) = (Vec::new(), Vec::new());
-        for file in names {
-            match self.load_named(&dir, &file, &before).await {
-                Ok(plugin) => loaded.push(Entry { file, plugin }),
-                Err(failure) => {
-                    loaded.extend(before.held_by(&file).cloned());
-                    failures.push(failure);
+        loop {
+            let looked = self.look(Finished::everything()).await?;
+            if looked.todo.is_empty() {
+                return Ok(());
+            }
+            let loads = futures_util::stream::iter(looked.todo).map(|todo| self.load(todo));
+            loads.buffer_unordered(LOADS).collect::<Vec<_>>().await;
+            self.archive_loaded().await;
+        }
+    }
+
+    /// Follows the directory until `stop`: what its writer has finished takes effect at once, what
+    /// looks unfinished when it has been left alone for half a second. Plugins are loaded beside
+    /// each other, so that one that compiles for long keeps no other waiting.
+    pub async fn follow(&self, stop: CancellationToken) {
+        let Some(dir) = self.config.dir.clone() else { return };
+        let mut watch = Watch::new(&dir);
+        let mut loading = FuturesUnordered::new();
+        let mut under_way: HashSet<PluginDigest> = HashSet::new();
+        let mut readable = true;
+        loop {
+            let looked = match self.look(watch.take_finished()).await {
+                Ok(looked) => {
+                    readable = true;
+                    looked
+                }
+                Err(error) => {
+                    if std::mem::replace(&mut readable, false) {
+                        let why = std::error::Error::source(&error).map(ToString::to_string);
+                        let why = why.unwrap_or_default();
+                        tracing::warn!("Plugins keep as they are: {error}: {why}");
+                    }
+                    Looked::default()
+                }
+            };
+            for todo in looked.todo {
+                if under_way.insert(todo.digest) {
+                    loading.push(self.load(todo));
+                }
+            }
+            self.archive_loaded().await;
+            let pause = if looked.unsettled { LOOK_AGAIN } else { LOOK };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = watch.changed() => {}
+                () = tokio::time::sleep(pause) => watch.arm(),
+                Some(digest) = loading.next(), if !loading.is_empty() => {
+                    under_way.remove(&digest);
+                    self.archive_loaded().await;
                 }
             }
         }
-        self.swap(|catalog| catalog.after_reload(loaded.clone(), failures.clone()));
-        Ok(())
     }
 
     /// Loads one file from anywhere without making it active: only its digest leads to it.
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         let wanted = path.to_owned();
-        let bytes = blocking(move || source::read(&wanted)).await?;
+        let bytes = spawn_blocking(move || source::read(&wanted))
+            .await
+            .map_err(|error| LoadError::Compiler { reason: error.to_string() })??;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let size = bytes.len() as u64;
         let digest = PluginDigest::of(&bytes);
-        let component = self.compile(bytes, digest).await?;
-        let plugin = self.introduce(&component, digest, &file).await?;
-        let engine = self.sandboxes.engine();
-        let inspection = Inspection {
-            info: Arc::clone(&plugin.info),
-            settings: serde_json::from_str(plugin.settings.get()).unwrap_or_default(),
-            imports: sandbox::imports(engine, &component),
-            exports: sandbox::exports(engine, &component),
-            bytes: size,
+        let plugin = match self.loader.load(digest, &bytes, &file).await {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                // The caller wants the error itself, which a failed load shares with nobody else.
+                self.loader.keep_only(&HashSet::new());
+                return Err(Arc::into_inner(error)
+                    .unwrap_or_else(|| LoadError::Refused("it could not be loaded".to_owned())));
+            }
         };
         self.swap(|catalog| catalog.with_inactive(Arc::clone(&plugin)));
-        Ok(inspection)
+        Ok(Inspection {
+            info: Arc::clone(&plugin.info),
+            settings: serde_json::from_str(plugin.settings.get()).unwrap_or_default(),
+            imports: plugin.contents.imports.clone(),
+            exports: plugin.contents.exports.clone(),
+            bytes: plugin.size,
+        })
     }
 
-    async fn load_named(
+    /// Looks at every file and swaps the catalog to what is known of them. What is not known yet
+    /// is the answer.
+    async fn look(&self, finished: Finished) -> Result<Looked, StartError> {
+        let (Some(directory), Some(dir)) = (&self.directory, &self.config.dir) else {
+            return Ok(Looked::default());
+        };
+        let _one_at_a_time = self.looking.lock().await;
+        let directory = Arc::clone(directory);
+        let look = move || {
+            let mut directory = directory.lock().unwrap_or_else(PoisonError::into_inner);
+            directory.look(SystemClock.now(), &finished)
+        };
+        let seen = spawn_blocking(look)
+            .await
+            .map_err(|error| StartError::Internal(error.to_string()))?
+            .map_err(|source| StartError::Directory { dir: dir.clone(), source })?;
+        let before = self.catalog();
+        let mut looked = Looked::default();
+        let (mut entries, mut failures) = (Vec::new(), Vec::new());
+        let mut digests: HashSet<PluginDigest> = before.digests().collect();
+        for Seen { file, content } in seen {
+            let digest = content.as_ref().ok().map(|content| content.digest);
+            digests.extend(digest);
+            looked.unsettled |= content.as_ref().is_ok_and(|content| !content.settled);
+            let known = match content {
+                Ok(content) => self.known(&file, content, &mut looked.todo),
+                Err(error) => Err(error.to_string()),
+            };
+            match known {
+                Ok(Some(plugin)) => entries.push(Entry { file, plugin }),
+                Ok(None) => entries.extend(before.held_by(&file).cloned()),
+                Err(reason) => {
+                    entries.extend(before.held_by(&file).cloned());
+                    failures.push(LoadFailure { file, digest, reason, conflict: false });
+                }
+            }
+        }
+        self.loader.keep_only(&digests);
+        self.swap(|catalog| catalog.after_reload(entries.clone(), failures.clone()));
+        Ok(looked)
+    }
+
+    /// The plugin that a file holds; `None` if it is still to be loaded or still being written.
+    fn known(
         &self,
-        dir: &Path,
         file: &str,
-        before: &Catalog,
-    ) -> Result<Arc<LoadedPlugin>, LoadFailure> {
-        let failure = |digest, error: &LoadError| LoadFailure {
-            file: file.to_owned(),
-            digest,
-            reason: error.to_string(),
-            retryable: error.retryable(),
-            conflict: false,
-        };
-        let (root, name) = (dir.to_owned(), file.to_owned());
-        let read = move || {
-            let bytes = source::read_inside(&root, &name)?;
-            let digest = PluginDigest::of(&bytes);
-            Ok((bytes, digest))
-        };
-        let (bytes, digest) = blocking(read).await.map_err(|error| failure(None, &error))?;
-        if let Some(known) = before.by_digest(&digest) {
-            return Ok(Arc::clone(known));
+        content: Content,
+        todo: &mut Vec<Todo>,
+    ) -> Result<Option<Arc<LoadedPlugin>>, String> {
+        let Content { digest, bytes, signature, settled } = content;
+        match self.loader.known(&digest) {
+            Some(Ok(plugin)) => {
+                if **plugin.signature.load() != signature {
+                    plugin.signature.store(Arc::new(signature));
+                }
+                Ok(Some(plugin))
+            }
+            Some(Err(error)) => Err(error.to_string()),
+            None => {
+                if settled {
+                    todo.push(Todo { file: file.to_owned(), digest, bytes });
+                }
+                Ok(None)
+            }
         }
-        if let Some(known) = before.known_failure(file, &digest) {
-            return Err(known.clone());
-        }
-        let load = async {
-            let component = self.compile(bytes, digest).await?;
-            self.introduce(&component, digest, file).await
+    }
+
+    /// Loads what a look found, and says which it was.
+    async fn load(&self, todo: Todo) -> PluginDigest {
+        let Todo { file, digest, bytes } = todo;
+        let bytes = match (bytes, &self.directory) {
+            (Some(bytes), _) => Some(bytes),
+            (None, Some(directory)) => {
+                let (directory, name) = (Arc::clone(directory), file.clone());
+                let read = move || {
+                    let directory = directory.lock().unwrap_or_else(PoisonError::into_inner);
+                    directory.read_again(&name, &digest)
+                };
+                spawn_blocking(read).await.ok().flatten()
+            }
+            (None, None) => None,
         };
-        load.await.map_err(|error| failure(Some(digest), &error))
+        // If the file holds something else by now, the next look finds that.
+        if let Some(bytes) = bytes {
+            let loaded = self.loader.load(digest, &bytes, &file).await;
+            if let Ok(plugin) = loaded {
+                self.archive.add(&plugin, bytes);
+            }
+        }
+        digest
     }
 
     /// Builds the next catalog from the one in force, and records what is different.
@@ -170,207 +324,4 @@ impl PluginRuntime {
         let before = self.catalog.rcu(|catalog| next(catalog));
         self.changes.report(&before, &self.catalog());
     }
-
-    async fn compile(&self, bytes: Vec<u8>, digest: PluginDigest) -> Result<Component, LoadError> {
-        let (sandboxes, cache) = (Arc::clone(&self.sandboxes), self.cache.clone());
-        blocking(move || plugin::compile(&sandboxes, cache.as_deref(), &bytes, &digest)).await
-    }
-
-    async fn introduce(
-        &self,
-        component: &Component,
-        digest: PluginDigest,
-        file: &str,
-    ) -> Result<Arc<LoadedPlugin>, LoadError> {
-        let settings = &self.config.settings;
-        plugin::introduce(&self.sandboxes, component, digest, file, settings).await.map(Arc::new)
-    }
-
-    fn find(&self, digest: &PluginDigest) -> Result<Arc<LoadedPlugin>, PluginFault> {
-        self.catalog.load().by_digest(digest).cloned().ok_or(PluginFault::NotLoaded(*digest))
-    }
-
-    async fn call_with_job<R>(
-        &self,
-        plugin: &LoadedPlugin,
-        call: Call,
-        input: &ConversionInput,
-    ) -> Result<R, PluginFault>
-    where
-        R: wasmtime::component::Lift + Send + Sync + 'static,
-    {
-        let job = self.job_text(plugin, call, input)?;
-        self.sandboxes.call(&plugin.guest, plugin.caller(input.id.as_str()), call, &job).await
-    }
-
-    fn job_text(
-        &self,
-        plugin: &LoadedPlugin,
-        call: Call,
-        input: &ConversionInput,
-    ) -> Result<String, PluginFault> {
-        let unwritable =
-            |error| failed(plugin, call, format!("its input cannot be written: {error}"));
-        let given = input.settings.as_ref().map(serde_json::value::to_raw_value);
-        let given = given.transpose().map_err(unwritable)?;
-        let settings = given.as_deref().unwrap_or(&plugin.settings);
-        write_job(input, plugin.info.algorithm(), settings).map_err(unwritable)
-    }
-}
-
-#[async_trait]
-impl Plugins for PluginRuntime {
-    fn resolve(&self, algorithm: &str, audience: Audience<'_>) -> Option<Arc<PluginInfo>> {
-        self.catalog.load().resolve(algorithm, audience).map(|plugin| Arc::clone(&plugin.info))
-    }
-
-    fn catalog(&self) -> CatalogView {
-        self.catalog.load().view()
-    }
-
-    async fn set_routes(&self, routes: &[Route]) {
-        self.swap(|catalog| catalog.with_routes(routes));
-    }
-
-    fn release(&self, plugin: &PluginDigest) -> bool {
-        let quarantined = self.catalog.load().quarantine(plugin).is_some();
-        self.swap(|catalog| catalog.with_quarantine(*plugin, None));
-        quarantined
-    }
-
-    fn take_changes(&self) -> Vec<PluginChange> {
-        self.changes.take()
-    }
-
-    fn hint(&self) -> Arc<Notify> {
-        Arc::clone(&self.changes.hint)
-    }
-
-    fn settings(&self, plugin: &PluginDigest) -> Result<Value, PluginFault> {
-        let plugin = self.find(plugin)?;
-        serde_json::from_str(plugin.settings.get())
-            .map_err(|error| failed(&plugin, Call::Describe, format!("its settings: {error}")))
-    }
-
-    async fn input_text(
-        &self,
-        plugin: &PluginDigest,
-        input: &ConversionInput,
-    ) -> Result<String, PluginFault> {
-        let plugin = self.find(plugin)?;
-        self.job_text(&plugin, Call::Convert, input)
-    }
-
-    fn list(&self) -> Vec<Arc<PluginInfo>> {
-        self.catalog.load().plugins().cloned().collect()
-    }
-
-    fn prepare(
-        &self,
-        plugin: &PluginDigest,
-        hyperparameters: &Value,
-    ) -> Result<Prepared, PluginFault> {
-        Ok(self.find(plugin)?.hyperparameters.prepare(hyperparameters))
-    }
-
-    async fn validate(
-        &self,
-        plugin: &PluginDigest,
-        input: &ConversionInput,
-    ) -> Result<Vec<FieldError>, PluginFault> {
-        let plugin = self.find(plugin)?;
-        let findings: Vec<bindings::Finding> =
-            self.call_with_job(&plugin, Call::Validate, input).await?;
-        Ok(as_written(answer::findings(findings), &plugin, input))
-    }
-
-    async fn convert(
-        &self,
-        plugin: &PluginDigest,
-        input: &ConversionInput,
-    ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-        let plugin = self.find(plugin)?;
-        let answer: Result<bindings::Plan, bindings::Failure> =
-            self.call_with_job(&plugin, Call::Convert, input).await?;
-        let answer =
-            answer::conversion(answer).map_err(|breach| failed(&plugin, Call::Convert, breach))?;
-        Ok(answer.map_err(|refusal| match refusal {
-            ConvertRefusal::Invalid(errors) => {
-                ConvertRefusal::Invalid(as_written(errors, &plugin, input))
-            }
-            unsupported @ ConvertRefusal::Unsupported(_) => unsupported,
-        }))
-    }
-
-    async fn interpret(
-        &self,
-        plugin: &PluginDigest,
-        algorithm: &str,
-        object: &Value,
-    ) -> Result<Report, PluginFault> {
-        let catalog = self.catalog.load_full();
-        let plugin = catalog
-            .by_digest(plugin)
-            .or_else(|| catalog.resolve(algorithm, Audience::ANYBODY))
-            .ok_or(PluginFault::NotLoaded(*plugin))?;
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let report: bindings::Report = self
-            .sandboxes
-            .call(&plugin.guest, plugin.caller(name), Call::Interpret, &object.to_string())
-            .await?;
-        Ok(answer::report(&report))
-    }
-}
-
-fn prepare(config: &Config) -> Result<(Sandboxes, Option<Cache>), StartError> {
-    let slots = config.max_concurrent;
-    let unavailable =
-        |source: wasmtime::Error| StartError::Sandboxes { slots, source: source.into() };
-    let engine = engine::build(slots, config.memory_bytes).map_err(unavailable)?;
-    engine::start_ticker(&engine).map_err(|error| StartError::Internal(error.to_string()))?;
-    let limits = CallLimits { deadline: config.deadline, memory_bytes: config.memory_bytes };
-    let open = |dir: &PathBuf| {
-        Cache::open(dir, &engine).map_err(|reason| StartError::Cache { dir: dir.clone(), reason })
-    };
-    let cache = config.cache_dir.as_ref().map(open).transpose()?;
-    let sandboxes = Sandboxes::new(engine, slots, limits).map_err(unavailable)?;
-    Ok((sandboxes, cache))
-}
-
-/// Runs work that takes long off the executor. The compiler has been seen to panic on odd input;
-/// that is a broken file, not a broken host.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
-) -> Result<T, LoadError> {
-    match spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(LoadError::NotAComponent { reason: "the compiler gave up".to_owned() }),
-    }
-}
-
-/// A guest only knows the canonical algorithm, but a pointer must lead into the form as it was
-/// written, perhaps with an alias.
-fn as_written(
-    errors: Vec<FieldError>,
-    plugin: &LoadedPlugin,
-    input: &ConversionInput,
-) -> Vec<FieldError> {
-    let (canonical, written) = (plugin.info.algorithm(), input.spec.algorithm.as_str());
-    if canonical == written {
-        return errors;
-    }
-    let prefix = format!("/hyperparameters/{canonical}");
-    errors
-        .into_iter()
-        .map(|error| match error.pointer.strip_prefix(&prefix) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                FieldError { pointer: format!("/hyperparameters/{written}{rest}"), ..error }
-            }
-            _ => error,
-        })
-        .collect()
-}
-
-fn failed(plugin: &LoadedPlugin, call: Call, detail: String) -> PluginFault {
-    PluginFault::Failed { plugin: plugin.info.name.clone(), call: call.name(), detail }
 }

@@ -1,11 +1,10 @@
 //! One call into a guest. Every call gets a store and an instance of its own and destroys both, so
-//! that neither state nor memory of one call reaches the next.
+//! that neither state nor memory of one call reaches the next. The same code runs in the host's
+//! own process and in a runner.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tracing::{Instrument, Span};
-use training::ports::PluginFault;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, HasSelf, InstancePre, Lift, Linker, Lower,
 };
@@ -13,15 +12,12 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use crate::bindings::{self, CONVERTER, LOG_PREFIX, TYPES_PREFIX};
 use crate::error::LoadError;
-use crate::guest_log::GuestLog;
-use crate::limits::{Budget, CallLimits, HANDLES, RESULT_BYTES, SLOT_WAIT, TEXT_BYTES};
+use crate::guest_log::{GuestLog, Line};
+use crate::limits::{Budget, CallLimits, HANDLES, RESULT_BYTES, TEXT_BYTES};
 use crate::text;
 
-/// A guest that ran for fewer ticks than this is not stopped: the machine, not the guest, was slow.
-const FEWEST_TICKS: u32 = 8;
-
 /// The exported functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Call {
     Describe,
     Validate,
@@ -38,40 +34,29 @@ impl Call {
             Self::Interpret => "interpret",
         }
     }
-
-    fn span(self, caller: &Caller<'_>) -> Span {
-        macro_rules! span {
-            ($name:literal) => {
-                tracing::info_span!(
-                    $name,
-                    plugin.name = caller.plugin,
-                    plugin.version = caller.version,
-                    plugin.digest = caller.digest,
-                    job.id = caller.subject,
-                    duration_us = tracing::field::Empty,
-                )
-            };
-        }
-        match self {
-            Self::Describe => span!("plugin.describe"),
-            Self::Validate => span!("plugin.validate"),
-            Self::Convert => span!("plugin.convert"),
-            Self::Interpret => span!("plugin.interpret"),
-        }
-    }
 }
 
-/// Who is called, and for which job. For logs and errors only.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller<'a> {
-    /// Name of the plugin; of its file while it is not known yet.
-    pub(crate) plugin: &'a str,
-    /// Its version.
-    pub(crate) version: &'a str,
-    /// Its digest in hex.
-    pub(crate) digest: &'a str,
-    /// The job's id or the workload's name; empty for none.
-    pub(crate) subject: &'a str,
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No sandbox was free. The guest did not run.
+    NoSlot,
+    /// The deadline passed.
+    TimedOut,
+    /// It trapped, or its answer does not fit the contract.
+    Failed(String),
+    /// The process that ran it ended, or fell silent and was killed.
+    Crashed(String),
+}
+
+/// One call that is over.
+#[derive(Debug)]
+pub(crate) struct Run<R> {
+    pub(crate) outcome: Result<R, Fault>,
+    /// What the guest logged.
+    pub(crate) log: Vec<Line>,
+    /// Linear memory it had at most.
+    pub(crate) memory_bytes: u64,
 }
 
 /// What a store holds for its one call.
@@ -111,7 +96,6 @@ impl Guest {
 pub(crate) struct Sandboxes {
     engine: Engine,
     linker: Linker<CallState>,
-    slots: Semaphore,
     limits: CallLimits,
 }
 
@@ -123,12 +107,12 @@ impl std::fmt::Debug for Sandboxes {
 
 impl Sandboxes {
     /// The linker offers `log` and nothing else.
-    pub(crate) fn new(engine: Engine, slots: u32, limits: CallLimits) -> wasmtime::Result<Self> {
+    pub(crate) fn new(engine: Engine, limits: CallLimits) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&engine);
         bindings::add_to_linker::<_, HasSelf<GuestLog>>(&mut linker, |state: &mut CallState| {
             &mut state.log
         })?;
-        Ok(Self { engine, linker, slots: Semaphore::new(slots as usize), limits })
+        Ok(Self { engine, linker, limits })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -164,12 +148,8 @@ impl Sandboxes {
     }
 
     /// Calls `describe`, and proves that the other exports have the contract's types.
-    pub(crate) async fn describe(
-        &self,
-        guest: &Guest,
-        caller: Caller<'_>,
-    ) -> Result<bindings::Description, PluginFault> {
-        self.run(guest, caller, Call::Describe, (), |store, instance| {
+    pub(crate) async fn describe(&self, guest: &Guest) -> Run<bindings::Description> {
+        self.run(guest, Call::Describe, (), |store, instance| {
             typed::<(&str,), (Vec<bindings::Finding>,)>(store, instance, &guest.validate)?;
             typed::<(&str,), (Result<bindings::Plan, bindings::Failure>,)>(
                 store,
@@ -182,23 +162,16 @@ impl Sandboxes {
     }
 
     /// Calls one of the functions that take a JSON text.
-    pub(crate) async fn call<R>(
-        &self,
-        guest: &Guest,
-        caller: Caller<'_>,
-        call: Call,
-        json: &str,
-    ) -> Result<R, PluginFault>
+    pub(crate) async fn call<R>(&self, guest: &Guest, call: Call, json: &str) -> Run<R>
     where
         R: Lift + Send + Sync + 'static,
     {
-        self.run(guest, caller, call, (json,), |_, _| Ok(())).await
+        self.run(guest, call, (json,), |_, _| Ok(())).await
     }
 
     async fn run<P, R>(
         &self,
         guest: &Guest,
-        caller: Caller<'_>,
         call: Call,
         params: P,
         check: impl FnOnce(
@@ -206,92 +179,60 @@ impl Sandboxes {
             &wasmtime::component::Instance,
         ) -> wasmtime::Result<()>
         + Send,
-    ) -> Result<R, PluginFault>
+    ) -> Run<R>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         R: Lift + Send + Sync + 'static,
     {
-        let _slot = self.slot().await?;
-        let span = call.span(&caller);
-        let started = Instant::now();
-        let result = async {
-            let mut store = self.store(caller, started);
-            let outcome = async {
-                let instance = guest.pre.instantiate_async(&mut store).await?;
-                check(&mut store, &instance)?;
-                let function =
-                    instance.get_typed_func::<P, (R,)>(&mut store, guest.export(call))?;
-                let (answer,) = function.call_async(&mut store, params).await?;
-                Ok(answer)
-            }
-            .await;
-            outcome.map_err(|error| self.fault(&error, caller, call, &store.data().log))
+        let mut store = self.store(Instant::now());
+        let outcome = async {
+            let instance = guest.pre.instantiate_async(&mut store).await?;
+            check(&mut store, &instance)?;
+            let function = instance.get_typed_func::<P, (R,)>(&mut store, guest.export(call))?;
+            let (answer,) = function.call_async(&mut store, params).await?;
+            Ok(answer)
         }
-        .instrument(span.clone())
         .await;
-        span.record("duration_us", u64::try_from(started.elapsed().as_micros()).unwrap_or(0));
-        result
-    }
-
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, PluginFault> {
-        if let Ok(slot) = self.slots.try_acquire() {
-            return Ok(slot);
-        }
-        match tokio::time::timeout(SLOT_WAIT, self.slots.acquire()).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_)) | Err(_) => Err(PluginFault::Busy),
-        }
+        let CallState { budget, log } = store.into_data();
+        let outcome = outcome.map_err(|error| fault(&error, &log));
+        Run { outcome, log: log.into_lines(), memory_bytes: budget.used() }
     }
 
     /// A store with every limit set. The deadline must stand before the guest is instantiated: its
     /// start functions run then.
-    fn store(&self, caller: Caller<'_>, started: Instant) -> Store<CallState> {
-        let state = CallState {
-            budget: Budget::new(self.limits.memory_bytes),
-            log: GuestLog::new(caller.plugin, caller.subject),
-        };
+    fn store(&self, started: Instant) -> Store<CallState> {
+        let CallLimits { deadline, memory_bytes, fewest_ticks } = self.limits;
+        let state = CallState { budget: Budget::new(memory_bytes), log: GuestLog::default() };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.budget);
         store.set_hostcall_fuel(RESULT_BYTES);
         store.set_max_component_handles(HANDLES);
         store.set_epoch_deadline(1);
-        let deadline = self.limits.deadline;
         let mut ticks = 0_u32;
         store.epoch_deadline_callback(move |_| {
             ticks = ticks.saturating_add(1);
-            if ticks >= FEWEST_TICKS && started.elapsed() >= deadline {
+            if ticks >= fewest_ticks && started.elapsed() >= deadline {
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
     }
+}
 
-    fn fault(
-        &self,
-        error: &wasmtime::Error,
-        caller: Caller<'_>,
-        call: Call,
-        log: &GuestLog,
-    ) -> PluginFault {
-        if error.is::<PoolConcurrencyLimitError>() {
-            return PluginFault::Busy;
-        }
-        let plugin = caller.plugin.to_owned();
-        if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
-            return PluginFault::TimedOut {
-                plugin,
-                call: call.name(),
-                limit_ms: millis(self.limits.deadline),
-            };
-        }
-        let mut detail = reason_of(error);
-        if let Some(line) = log.last_line() {
-            detail.push_str("; its last log line was: ");
-            detail.push_str(line);
-        }
-        PluginFault::Failed { plugin, call: call.name(), detail }
+fn fault(error: &wasmtime::Error, log: &GuestLog) -> Fault {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Fault::NoSlot;
     }
+    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+        return Fault::TimedOut;
+    }
+    let mut detail = reason_of(error);
+    if let Some(line) = log.last_line() {
+        detail.push_str("; its last log line was: ");
+        detail.push_str(&line);
+    }
+    Fault::Failed(detail)
 }
 
 /// The names of everything that a component imports.
@@ -319,8 +260,4 @@ where
 /// The innermost cause, in one line: the chain around it repeats names that the caller knows.
 pub(crate) fn reason_of(error: &wasmtime::Error) -> String {
     text::clean(&error.root_cause().to_string(), TEXT_BYTES)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,16 +1,177 @@
 //! Where plugins come from: the regular `*.wasm` files of one directory. A file is read once, and
 //! everything later works on those bytes, so a file that changes meanwhile is another plugin.
 
-use std::fs::{self, File};
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use training::ports::Signature;
+use training::{PluginDigest, Timestamp};
 
 use crate::error::LoadError;
 use crate::limits::COMPONENT_BYTES;
+use crate::signature::{self, SIGNATURE_BYTES, TrustedKey};
+use crate::watch::Finished;
+
+/// What follows the name of a file in the name of its signature.
+const SIGNATURE: &str = ".minisig";
+/// How long a file must be left alone before it counts as written, unless its writer says so by a
+/// rename or by closing it.
+const SETTLED: Duration = Duration::from_millis(500);
+/// How old a file must be before its times are trusted to show every change: file systems count in
+/// steps of up to two seconds.
+const RACY: Duration = Duration::from_secs(3);
+
+/// What identifies the content of a file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Time since the last change, as far as the clock and the file system agree.
+    fn age(&self, now: Timestamp) -> Duration {
+        let (seconds, nanos) = self.modified.max(self.changed);
+        let last = i32::try_from(nanos).ok().and_then(|nanos| Timestamp::new(seconds, nanos).ok());
+        let age = last.map(|last| now.duration_since(last));
+        age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+    }
+}
+
+/// One file of the directory.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) file: String,
+    pub(crate) content: Result<Content, LoadError>,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) digest: PluginDigest,
+    /// The bytes, if they had to be read.
+    pub(crate) bytes: Option<Vec<u8>>,
+    /// Who signed it.
+    pub(crate) signature: Signature,
+    /// Whether its writer has finished, as far as one can tell.
+    pub(crate) settled: bool,
+}
+
+/// What was found out about a file and holds as long as its stamp and its signature do.
+#[derive(Debug, Clone)]
+struct Known {
+    stamp: Stamp,
+    digest: PluginDigest,
+    signature_text: Option<String>,
+    signature: Signature,
+}
+
+/// The directory, with a memory of what it held.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    dir: PathBuf,
+    trusted_keys: Vec<TrustedKey>,
+    require_signature: bool,
+    known: HashMap<String, Known>,
+}
+
+impl Directory {
+    pub(crate) fn new(
+        dir: PathBuf,
+        trusted_keys: Vec<TrustedKey>,
+        require_signature: bool,
+    ) -> Self {
+        Self { dir, trusted_keys, require_signature, known: HashMap::new() }
+    }
+
+    /// Looks at every file, by name. A file that did not change for a while is not read again.
+    /// `finished` says which files their writers have finished, whatever their age.
+    pub(crate) fn look(&mut self, now: Timestamp, finished: &Finished) -> io::Result<Vec<Seen>> {
+        let root = self.dir.canonicalize()?;
+        let names = list(&root)?;
+        self.known.retain(|name, _| names.contains(name));
+        let look = |file: String| {
+            let content = self.content(&root, &file, now, finished.has(&file));
+            Seen { file, content }
+        };
+        Ok(names.into_iter().map(look).collect())
+    }
+
+    fn content(
+        &mut self,
+        root: &Path,
+        file: &str,
+        now: Timestamp,
+        finished: bool,
+    ) -> Result<Content, LoadError> {
+        let path = inside(root, file)?;
+        let stamp = Stamp::of(&fs::metadata(&path).map_err(LoadError::Unreadable)?);
+        let age = stamp.age(now);
+        let settled = finished || age >= SETTLED;
+        let signature_text = signature_text(root, file);
+        let unchanged =
+            |known: &&Known| known.stamp == stamp && known.signature_text == signature_text;
+        if let Some(known) = self.known.get(file).filter(unchanged) {
+            let (digest, signature) = (known.digest, known.signature.clone());
+            return Ok(Content { digest, bytes: None, signature, settled });
+        }
+        let bytes = read(&path)?;
+        let digest = PluginDigest::of(&bytes);
+        let signature = self.signature(file, &bytes, signature_text.as_deref())?;
+        if age >= RACY {
+            let known = Known { stamp, digest, signature_text, signature: signature.clone() };
+            self.known.insert(file.to_owned(), known);
+        } else {
+            self.known.remove(file);
+        }
+        Ok(Content { digest, bytes: Some(bytes), signature, settled })
+    }
+
+    fn signature(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        text: Option<&str>,
+    ) -> Result<Signature, LoadError> {
+        let why = match text.map(|text| signature::verify(bytes, text, &self.trusted_keys)) {
+            Some(Ok(signer)) => return Ok(Signature::Trusted { key: signer.key }),
+            Some(Err(error)) => error.to_string(),
+            None => format!("there is no file `{file}{SIGNATURE}`"),
+        };
+        if self.require_signature {
+            return Err(LoadError::Unsigned { reason: why });
+        }
+        Ok(Signature::Unsigned)
+    }
+
+    /// Reads a file again, if it still holds the same.
+    pub(crate) fn read_again(&self, file: &str, digest: &PluginDigest) -> Option<Vec<u8>> {
+        let root = self.dir.canonicalize().ok()?;
+        let bytes = read(&inside(&root, file).ok()?).ok()?;
+        (PluginDigest::of(&bytes) == *digest).then_some(bytes)
+    }
+}
 
 /// Names of the files that look like plugins, sorted. Names that start with a dot are skipped:
 /// editors, copy programs and mounted volumes use them for what is not finished.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<String>> {
+fn list(dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -23,19 +184,24 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Reads a file of the directory. A link may lead to another place inside the directory, as it
-/// does in a mounted volume, but not out of it.
-pub(crate) fn read_inside(dir: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
-    let root = dir.canonicalize().map_err(LoadError::Unreadable)?;
+/// The real path of a file. A link may lead to another place inside the directory, as it does in a
+/// mounted volume, but not out of it.
+fn inside(root: &Path, name: &str) -> Result<PathBuf, LoadError> {
     let path = root.join(name).canonicalize().map_err(LoadError::Unreadable)?;
-    if !path.starts_with(&root) {
-        return Err(LoadError::NotRegular);
-    }
-    read(&path)
+    if path.starts_with(root) { Ok(path) } else { Err(LoadError::NotRegular) }
+}
+
+/// The text beside a file. What cannot be read is no signature.
+fn signature_text(root: &Path, name: &str) -> Option<String> {
+    let path = inside(root, &format!("{name}{SIGNATURE}")).ok()?;
+    let mut text = String::new();
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+    file.take(SIGNATURE_BYTES + 1).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Reads any one file that the caller names.
-pub(crate) fn read(path: &PathBuf) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let metadata = fs::metadata(path).map_err(LoadError::Unreadable)?;
     if !metadata.is_file() {
         return Err(LoadError::NotRegular);

@@ -75,15 +75,96 @@ pub struct Plugins {
     /// Directory for compiled plugins. Without it plugins are compiled at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
+    /// Where plugins run.
+    pub isolation: Isolation,
+    /// Runner processes, each of which serves one call at a time.
+    pub runners: u32,
+    /// Longest call in milliseconds.
+    pub deadline_milliseconds: u64,
+    /// Memory of one call in MiB.
+    pub memory_mib: usize,
+    /// Processor time of one compilation in seconds.
+    pub compile_cpu_seconds: u64,
+    /// Wall-clock time of one compilation in seconds.
+    pub compile_seconds: u64,
+    /// Address space of one compilation in MiB.
+    pub compile_memory_mib: u64,
+    /// Public keys of minisign whose signatures count, one line of Base64 each.
+    pub trusted_keys: Vec<String>,
+    /// Whether a plugin without a signature by one of them is refused.
+    pub require_signature: bool,
     /// Settings that the operator gives to plugins: `[plugins.settings.<plugin>]`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Where plugins run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In processes that the kernel confines, besides the sandbox of WebAssembly.
+    Processes,
+    /// In the host's own process, with that sandbox alone: for plugins that are trusted.
+    InProcess,
+}
+
 impl Default for Plugins {
     fn default() -> Self {
-        Self { dir: PathBuf::from("plugins"), cache_dir: None, settings: serde_json::Map::new() }
+        // A runner costs a few MiB. Twice as many as processors, because a plugin gets half of
+        // them at most, and that half should be able to use every processor.
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            dir: PathBuf::from("plugins"),
+            cache_dir: None,
+            isolation: Isolation::Processes,
+            runners: u32::try_from(2 * processors).unwrap_or(u32::MAX).clamp(2, 32),
+            deadline_milliseconds: 1500,
+            memory_mib: 64,
+            compile_cpu_seconds: 40,
+            compile_seconds: 60,
+            compile_memory_mib: 3072,
+            trusted_keys: Vec::new(),
+            require_signature: false,
+            settings: serde_json::Map::new(),
+        }
     }
+}
+
+impl Plugins {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        let mut within = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                wrong.push(format!("plugins.{key}: it must be {least} to {most}"));
+            }
+        };
+        within("runners", u64::from(self.runners), 1, 256);
+        within("deadline_milliseconds", self.deadline_milliseconds, 10, 60_000);
+        within("memory_mib", self.memory_mib as u64, 1, 1024);
+        within("compile_cpu_seconds", self.compile_cpu_seconds, 1, 600);
+        within("compile_seconds", self.compile_seconds, 1, 600);
+        within("compile_memory_mib", self.compile_memory_mib, 256, 65_536);
+        for (index, key) in self.trusted_keys.iter().enumerate() {
+            if !is_public_key(key) {
+                wrong.push(format!(
+                    "plugins.trusted_keys[{index}]: it is not a public key of minisign, which is \
+                     one line of Base64 that begins with `RW`"
+                ));
+            }
+        }
+        if self.require_signature && self.trusted_keys.is_empty() {
+            wrong.push(
+                "plugins.require_signature: no plugin could load, because \
+                 plugins.trusted_keys is empty"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+/// Whether a text has the form of a key: 42 bytes, the first two of which are `Ed`.
+fn is_public_key(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+    text.len() == 56 && text.starts_with("RW") && text.bytes().all(word)
 }
 
 /// `[http]`

@@ -120,7 +120,9 @@ impl Failure {
         let code = match &fault {
             PluginFault::Busy => ErrorCode::Overloaded,
             PluginFault::TimedOut { .. } => ErrorCode::PluginTimeout,
-            PluginFault::NotLoaded(_) | PluginFault::Failed { .. } => ErrorCode::PluginFault,
+            PluginFault::NotLoaded(_)
+            | PluginFault::Failed { .. }
+            | PluginFault::Quarantined { .. } => ErrorCode::PluginFault,
         };
         Self::ours(code, fault)
     }

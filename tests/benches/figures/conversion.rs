@@ -16,7 +16,7 @@ use xgboost::Xgboost;
 use crate::report::{Report, median, percentile};
 
 /// Length of one side of a round.
-const SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 /// Rounds of both sides.
 const ROUNDS: usize = 60;
 
@@ -27,12 +27,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let cache_dir = cache.path().join("cache");
     let runtime = PluginRuntime::start(Config::new(Some(dir.into()), Some(cache_dir))).await?;
     let plugin = runtime.resolve("xgboost", Audience::ANYBODY).context("the XGBoost plugin")?;
-    let form: Value = serde_json::from_str(&std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/data/params.json"
-    ))?)?;
-    let prepared = runtime.prepare(&plugin.digest, &form["hyperparameters"]["xgboost"])?;
-    let input = sample(prepared.hyperparameters)?;
+    let input = sample_input(&runtime, &plugin.digest)?;
     let job = job_json(&input, &plugin.settings_schema)?;
 
     // Both sides must do the same work before their times mean anything.
@@ -127,6 +122,19 @@ async fn two_threads(
         format!("{two:.0}/s against {one:.0}/s"),
     );
     Ok(())
+}
+
+/// The sample form, checked and completed by the plugin's schema.
+pub(crate) fn sample_input(
+    runtime: &PluginRuntime,
+    plugin: &training::PluginDigest,
+) -> anyhow::Result<ConversionInput> {
+    let form: Value = serde_json::from_str(&std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/data/params.json"
+    ))?)?;
+    let prepared = runtime.prepare(plugin, &form["hyperparameters"]["xgboost"])?;
+    sample(prepared.hyperparameters)
 }
 
 /// The sample form as the host's parser leaves it.

@@ -97,7 +97,7 @@ impl Drop for Host {
 }
 
 /// A release program beside the benchmark.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let bench = std::env::current_exe()?;
     let dir = bench.parent().and_then(std::path::Path::parent).context("the target directory")?;
     let path = dir.join(name);
@@ -127,7 +127,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let host = ground.host(&database).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     report.add(
-        "resident memory, idle, no runners",
+        "resident memory of the host, idle, without its runners",
         host.resident()?,
         "MiB",
         "<= 60",

@@ -7,8 +7,22 @@ use plugin_runtime::PluginRuntime;
 use serde_json::json;
 use training::ports::{PluginFault, Plugins};
 
-use crate::guests::Guest;
-use crate::support::{config, dir_with, info, job, start};
+use crate::support::{Place, config, dir_with, in_both_places, info, job, start};
+use plugin_runtime::testing::Guest;
+
+in_both_places! {
+    endless_logging_is_stopped_at_the_deadline,
+    trap_is_reported_with_the_last_log_line,
+    memory_beyond_the_budget_is_refused_to_the_guest,
+    deep_recursion_is_a_fault,
+    answer_beyond_a_mebibyte_is_a_fault,
+    answer_that_is_no_text_is_a_fault,
+    answer_outside_the_memory_is_a_fault,
+    findings_beyond_the_bound_are_a_fault,
+    files_that_are_no_plugins_fail_alone_and_by_name,
+    no_truncation_of_a_component_becomes_a_plugin,
+    all_places_of_a_plugin_in_use_is_busy_after_half_a_second,
+}
 
 async fn assert_good_answers(runtime: &PluginRuntime) {
     let plugin = info(runtime, "good");
@@ -17,12 +31,12 @@ async fn assert_good_answers(runtime: &PluginRuntime) {
 }
 
 /// Runs `convert` of a guest made of a fragment, and returns its fault and how long it took.
-async fn fault_of(fragment: &str) -> (PluginFault, Duration) {
+async fn fault_of(place: Place, fragment: &str) -> (PluginFault, Duration) {
     let dir = dir_with(&[
         ("bad.wasm", Guest::good("bad").with(fragment).build()),
         ("good.wasm", Guest::good("good").build()),
     ]);
-    let runtime = start(config(dir.path())).await;
+    let runtime = start(place.config(dir.path())).await;
     let plugin = info(&runtime, "bad");
     let started = Instant::now();
     let fault = runtime.convert(&plugin.digest, &job("bad", json!({}))).await.unwrap_err();
@@ -71,62 +85,53 @@ async fn infinite_loop_is_stopped_at_the_deadline_without_holding_the_thread() {
     assert!(ticked < stopped, "the timer had to wait for the guest");
 }
 
-#[tokio::test]
-async fn endless_logging_is_stopped_at_the_deadline() {
-    let (fault, took) = fault_of(include_str!("../hostile/chatter.wat")).await;
+async fn endless_logging_is_stopped_at_the_deadline(place: Place) {
+    let (fault, took) = fault_of(place, include_str!("../hostile/chatter.wat")).await;
     assert!(matches!(fault, PluginFault::TimedOut { .. }), "{fault}");
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-#[tokio::test]
-async fn trap_is_reported_with_the_last_log_line() {
-    let (fault, _) = fault_of(include_str!("../hostile/trap.wat")).await;
+async fn trap_is_reported_with_the_last_log_line(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/trap.wat")).await;
     failed_with(&fault, "unreachable");
     failed_with(&fault, "last\\nwords");
 }
 
-#[tokio::test]
-async fn memory_beyond_the_budget_is_refused_to_the_guest() {
-    let (fault, _) = fault_of(include_str!("../hostile/memory_bomb.wat")).await;
+async fn memory_beyond_the_budget_is_refused_to_the_guest(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/memory_bomb.wat")).await;
     failed_with(&fault, "unreachable");
 }
 
-#[tokio::test]
-async fn deep_recursion_is_a_fault() {
-    let (fault, _) = fault_of(include_str!("../hostile/recursion.wat")).await;
+async fn deep_recursion_is_a_fault(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/recursion.wat")).await;
     failed_with(&fault, "stack");
 }
 
-#[tokio::test]
-async fn answer_beyond_a_mebibyte_is_a_fault() {
-    let (fault, _) = fault_of(include_str!("../hostile/huge_string.wat")).await;
+async fn answer_beyond_a_mebibyte_is_a_fault(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/huge_string.wat")).await;
     failed_with(&fault, "fuel");
 }
 
-#[tokio::test]
-async fn answer_that_is_no_text_is_a_fault() {
-    let (fault, _) = fault_of(include_str!("../hostile/invalid_utf8.wat")).await;
+async fn answer_that_is_no_text_is_a_fault(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/invalid_utf8.wat")).await;
     failed_with(&fault, "utf-8");
 }
 
-#[tokio::test]
-async fn answer_outside_the_memory_is_a_fault() {
-    let (fault, _) = fault_of(include_str!("../hostile/out_of_bounds.wat")).await;
+async fn answer_outside_the_memory_is_a_fault(place: Place) {
+    let (fault, _) = fault_of(place, include_str!("../hostile/out_of_bounds.wat")).await;
     failed_with(&fault, "out of bounds");
 }
 
-#[tokio::test]
-async fn findings_beyond_the_bound_are_a_fault() {
+async fn findings_beyond_the_bound_are_a_fault(place: Place) {
     let fragment = include_str!("../hostile/many_items.wat");
     let dir = dir_with(&[("bad.wasm", Guest::good("bad").with(fragment).build())]);
-    let runtime = start(config(dir.path())).await;
+    let runtime = start(place.config(dir.path())).await;
     let plugin = info(&runtime, "bad");
     let result = runtime.validate(&plugin.digest, &job("bad", json!({}))).await;
     assert!(matches!(result, Err(PluginFault::Failed { call: "validate", .. })), "{result:?}");
 }
 
-#[tokio::test]
-async fn files_that_are_no_plugins_fail_alone_and_by_name() {
+async fn files_that_are_no_plugins_fail_alone_and_by_name(place: Place) {
     let whole = Guest::good("whole").build();
     let bad_schema = Guest { schema: r#"{"type":"string"}"#.to_owned(), ..Guest::good("schema") };
     let greedy = Guest { world: "greedy", ..Guest::good("greedy") }
@@ -153,7 +158,7 @@ async fn files_that_are_no_plugins_fail_alone_and_by_name() {
     std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link.wasm")).unwrap();
     std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
 
-    let runtime = start(config(dir.path())).await;
+    let runtime = start(place.config(dir.path())).await;
     assert_good_answers(&runtime).await;
     assert_eq!(runtime.list().len(), 1);
     let catalog = runtime.catalog();
@@ -183,8 +188,7 @@ async fn files_that_are_no_plugins_fail_alone_and_by_name() {
     }
 }
 
-#[tokio::test]
-async fn no_truncation_of_a_component_becomes_a_plugin() {
+async fn no_truncation_of_a_component_becomes_a_plugin(place: Place) {
     let whole = Guest::good("whole").build();
     let files: Vec<(String, Vec<u8>)> = (1..40)
         .map(|part| (format!("{part:02}.wasm"), whole[..whole.len() * part / 40].to_vec()))
@@ -192,19 +196,19 @@ async fn no_truncation_of_a_component_becomes_a_plugin() {
     let files: Vec<(&str, Vec<u8>)> =
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let dir = dir_with(&files);
-    let runtime = start(config(dir.path())).await;
+    let runtime = start(place.config(dir.path())).await;
     assert_eq!(runtime.list().len(), 0);
     assert_eq!(runtime.catalog().failures().len(), 39);
 }
 
-#[tokio::test]
-async fn all_sandboxes_in_use_is_busy_after_half_a_second() {
+async fn all_places_of_a_plugin_in_use_is_busy_after_half_a_second(place: Place) {
     let dir = dir_with(&[(
         "bad.wasm",
         Guest::good("bad").with(include_str!("../hostile/loop.wat")).build(),
     )]);
-    let mut config = config(dir.path());
-    config.max_concurrent = 2;
+    let mut config = place.config(dir.path());
+    // A plugin gets half of the sandboxes.
+    config.max_concurrent = 4;
     config.deadline = Duration::from_millis(1500);
     let runtime = start(config).await;
     let plugin = info(&runtime, "bad");

@@ -6,8 +6,8 @@ use plugin_runtime::{Config, PluginRuntime, StartError};
 use serde_json::json;
 use training::ports::{Audience, PluginFault, Plugins};
 
-use crate::guests::Guest;
 use crate::support::{config, dir_with, info, job, start};
+use plugin_runtime::testing::Guest;
 
 #[tokio::test]
 async fn highest_version_is_active_and_every_version_is_found_by_digest() {
@@ -106,7 +106,7 @@ async fn directory_that_is_missing_stops_the_start() {
 
 /// Names of the cached entries.
 fn entries(cache: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut paths: Vec<_> = std::fs::read_dir(cache)
+    let mut paths: Vec<_> = std::fs::read_dir(cache.join("code"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"))

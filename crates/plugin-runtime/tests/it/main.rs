@@ -2,11 +2,15 @@
 //! shipped plugin.
 
 #[cfg(test)]
-mod guests;
-#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]

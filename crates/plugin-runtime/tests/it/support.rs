@@ -29,6 +29,49 @@ pub(crate) fn config(dir: &Path) -> Config {
     }
 }
 
+/// The program that tests start as compiler and runner.
+pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_plugin-worker");
+
+/// The same configuration with runner processes and compilers.
+pub(crate) fn isolated(dir: &Path) -> Config {
+    config(dir).isolated(WORKER, 4)
+}
+
+/// Where the guests of a test run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Here,
+    Runners,
+}
+
+impl Place {
+    pub(crate) fn config(self, dir: &Path) -> Config {
+        match self {
+            Self::Here => config(dir),
+            Self::Runners => isolated(dir),
+        }
+    }
+}
+
+/// Makes two tests of each function: its guests run in this process, and in runners.
+macro_rules! in_both_places {
+    ($($name:ident),+ $(,)?) => {
+        mod here {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Place::Here).await;
+            }
+        )+}
+        mod in_runners {$(
+            #[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Place::Runners).await;
+            }
+        )+}
+    };
+}
+pub(crate) use in_both_places;
+
 pub(crate) async fn start(config: Config) -> Arc<PluginRuntime> {
     PluginRuntime::start(config).await.unwrap()
 }

@@ -1,5 +1,12 @@
-//! Builds components from text. A guest is a core module whose four functions answer emptily;
-//! a fragment under `tests/hostile` replaces what it defines itself.
+//! Builds components from text, for tests of this package and of whole systems. A guest is a core
+//! module whose four functions answer emptily; a fragment under `tests/hostile` replaces what it
+//! defines itself. Behind the feature `testing`, never in a product.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test whose guest cannot be built fails by panicking"
+)]
 
 use std::fmt::Write as _;
 
@@ -7,19 +14,43 @@ use serde_json::json;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+/// Fragments that misbehave in what they do, by name.
+pub const HOSTILE: [(&str, &str); 11] = [
+    ("chatter", include_str!("../tests/hostile/chatter.wat")),
+    ("huge-string", include_str!("../tests/hostile/huge_string.wat")),
+    ("invalid-utf8", include_str!("../tests/hostile/invalid_utf8.wat")),
+    ("loop", include_str!("../tests/hostile/loop.wat")),
+    ("loop-in-start", include_str!("../tests/hostile/loop_in_start.wat")),
+    ("many-items", include_str!("../tests/hostile/many_items.wat")),
+    ("memory-bomb", include_str!("../tests/hostile/memory_bomb.wat")),
+    ("out-of-bounds", include_str!("../tests/hostile/out_of_bounds.wat")),
+    ("recursion", include_str!("../tests/hostile/recursion.wat")),
+    ("trap", include_str!("../tests/hostile/trap.wat")),
+    ("clock", include_str!("../tests/hostile/clock.wat")),
+];
+
 /// What a guest says about itself, and what it does differently.
-pub(crate) struct Guest {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) algorithms: Vec<String>,
-    pub(crate) schema: String,
-    pub(crate) fragment: String,
-    pub(crate) world: &'static str,
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Name of the plugin.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it serves.
+    pub algorithms: Vec<String>,
+    /// JSON Schema of its hyperparameters.
+    pub schema: String,
+    /// Text of what it does itself.
+    pub fragment: String,
+    /// Its world; `plugin` is the contract's.
+    pub world: &'static str,
+    /// Role and document of each manifest that `convert` answers, whatever the job.
+    pub manifests: Vec<(String, String)>,
 }
 
 impl Guest {
     /// A well-behaved guest that serves the algorithm of its name.
-    pub(crate) fn good(name: &str) -> Self {
+    pub fn good(name: &str) -> Self {
         let schema =
             json!({"type": "object", "properties": {"rounds": {"type": "integer", "default": 3}}});
         Self {
@@ -29,21 +60,37 @@ impl Guest {
             schema: schema.to_string(),
             fragment: String::new(),
             world: "plugin",
+            manifests: Vec::new(),
         }
     }
 
-    pub(crate) fn with(mut self, fragment: &str) -> Self {
+    /// One of [`HOSTILE`] under its own name.
+    pub fn hostile(name: &str) -> Self {
+        let known = HOSTILE.iter().find(|(known, _)| *known == name);
+        let (_, fragment) = known.unwrap_or_else(|| panic!("no hostile guest is called `{name}`"));
+        Self::good(name).with(fragment)
+    }
+
+    /// With this manifest in its answer.
+    pub fn emits(mut self, role: &str, document: &serde_json::Value) -> Self {
+        self.manifests.push((role.to_owned(), document.to_string()));
+        self
+    }
+
+    /// With a fragment of its own.
+    pub fn with(mut self, fragment: &str) -> Self {
         self.fragment = fragment.to_owned();
         self
     }
 
-    pub(crate) fn version(mut self, version: &str) -> Self {
+    /// Under another version.
+    pub fn version(mut self, version: &str) -> Self {
         self.version = version.to_owned();
         self
     }
 
     /// The component's bytes.
-    pub(crate) fn build(&self) -> Vec<u8> {
+    pub fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).unwrap();
         let mut resolve = Resolve::default();
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/converter.wit");
@@ -51,7 +98,7 @@ impl Guest {
         let package = if self.world == "plugin" {
             contract
         } else {
-            let worlds = include_str!("../hostile/worlds.wit");
+            let worlds = include_str!("../tests/hostile/worlds.wit");
             resolve.push_str("worlds.wit", worlds).unwrap()
         };
         let world = resolve.select_world(&[package], Some(self.world)).unwrap();
@@ -64,6 +111,7 @@ impl Guest {
         let own = |name: &str| self.fragment.contains(&format!("(func ${name} "));
         let mut data = Data::new();
         let description = data.description(self);
+        let plan = if self.manifests.is_empty() { EMPTY } else { data.plan(&self.manifests) };
         let mut text = String::from("(module\n");
         // Imports come first in a module; a fragment starts with its own.
         text.push_str(&self.fragment);
@@ -71,10 +119,14 @@ impl Guest {
             text.push_str("(memory (export \"memory\") 16)\n");
         }
         write!(text, "(data (i32.const {BASE}) \"{}\")\n{REALLOC}", data.escaped()).unwrap();
+        if !own("convert") {
+            writeln!(text, "(func $convert (param i32 i32) (result i32) i32.const {plan})")
+                .unwrap();
+        }
         if !own("describe") {
             writeln!(text, "(func $describe (result i32) i32.const {description})").unwrap();
         }
-        for name in ["validate", "convert", "interpret"] {
+        for name in ["validate", "interpret"] {
             if !own(name) {
                 writeln!(text, "(func ${name} (param i32 i32) (result i32) i32.const {EMPTY})")
                     .unwrap();
@@ -147,6 +199,22 @@ impl Data {
         record.extend([self.words(&kind), 1]);
         record.extend([0, 0, 0, 0]);
         self.words(&record)
+    }
+
+    fn plan(&mut self, manifests: &[(String, String)]) -> u32 {
+        let mut seen: std::collections::HashMap<&str, [u32; 2]> = std::collections::HashMap::new();
+        let mut records = Vec::new();
+        for text in manifests.iter().flat_map(|(role, document)| [role, document]) {
+            let at = match seen.get(text.as_str()) {
+                Some(at) => *at,
+                None => self.text(text),
+            };
+            seen.insert(text, at);
+            records.extend(at);
+        }
+        let list = self.words(&records);
+        // Success, its manifests, no warnings, nothing else.
+        self.words(&[0, list, u32::try_from(manifests.len()).unwrap(), 0, 0, 0, 0])
     }
 
     fn escaped(&self) -> String {

@@ -1,0 +1,131 @@
+//! How many calls of one plugin run at a time. Without it a plugin that loops would hold every
+//! sandbox, and its neighbours would pay for it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::limits::SLOT_WAIT;
+
+/// How long a plugin that timed out or crashed gets one sandbox only.
+const PENALTY: Duration = Duration::from_mins(1);
+/// Callers that may wait for each place. More are refused at once: a queue that is longer than
+/// what half a second can serve only makes everybody late.
+const WAITING_PER_PLACE: usize = 64;
+
+/// The places of one plugin.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    places: Semaphore,
+    narrow: Semaphore,
+    most_waiting: usize,
+    waiting: AtomicUsize,
+    narrow_until: Mutex<Option<Instant>>,
+}
+
+/// A place in use.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    _place: SemaphorePermit<'a>,
+    _narrow: Option<SemaphorePermit<'a>>,
+}
+
+impl Gate {
+    /// Half of all sandboxes, at least one: two plugins at their worst leave room only together.
+    pub(crate) fn new(sandboxes: u32) -> Self {
+        let places = (sandboxes as usize / 2).max(1);
+        Self {
+            places: Semaphore::new(places),
+            narrow: Semaphore::new(1),
+            most_waiting: places * WAITING_PER_PLACE,
+            waiting: AtomicUsize::new(0),
+            narrow_until: Mutex::default(),
+        }
+    }
+
+    /// Takes a place. `None` if none became free in time.
+    pub(crate) async fn enter(&self) -> Option<Place<'_>> {
+        let narrow = if self.is_narrow() { Some(self.wait(&self.narrow).await?) } else { None };
+        Some(Place { _place: self.wait(&self.places).await?, _narrow: narrow })
+    }
+
+    /// Remembers that a call timed out or crashed.
+    pub(crate) fn narrow(&self) {
+        *self.lock() = Some(Instant::now() + PENALTY);
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn wait<'a>(&self, places: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
+        if let Ok(place) = places.try_acquire() {
+            return Some(place);
+        }
+        let _waiting = Waiting::join(&self.waiting, self.most_waiting)?;
+        tokio::time::timeout(SLOT_WAIT, places.acquire()).await.ok()?.ok()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.narrow_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller in the queue; leaves it when dropped, also by a caller that goes away.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let this = Self(count);
+        (before < most).then_some(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn plugin_gets_half_of_the_sandboxes() {
+        let gate = Gate::new(4);
+        let first = gate.enter().await.unwrap();
+        let _second = gate.enter().await.unwrap();
+        assert!(gate.enter().await.is_none());
+        drop(first);
+        assert!(gate.enter().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn plugin_that_misbehaved_gets_one() {
+        let gate = Gate::new(8);
+        gate.narrow();
+        let first = gate.enter().await.unwrap();
+        assert!(gate.enter().await.is_none());
+        drop(first);
+        assert!(gate.enter().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn queue_is_bounded_and_forgets_who_left() {
+        let gate = Gate::new(2);
+        let _place = gate.enter().await.unwrap();
+        let mut queue: Vec<_> = (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter())).collect();
+        for waiting in &mut queue {
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        }
+        let mut late = Box::pin(gate.enter());
+        assert!(matches!(futures_util::poll!(late.as_mut()), std::task::Poll::Ready(None)));
+        queue.pop();
+        let mut next = Box::pin(gate.enter());
+        assert!(futures_util::poll!(next.as_mut()).is_pending());
+    }
+}

@@ -1,0 +1,363 @@
+//! The pool of runner processes. Each serves one call at a time, so that what happens to it is the
+//! doing of one plugin. A runner that dies, falls silent or has served long enough is replaced.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::process::Child;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use training::PluginDigest;
+
+use crate::bindings::Description;
+use crate::cache::Code;
+use crate::compiler::read_frame;
+use crate::error::LoadError;
+use crate::limits::{CallLimits, SLOT_WAIT};
+use crate::process;
+use crate::sandbox::{Call, Fault, Run};
+use crate::walls::Walls;
+use crate::worker;
+use crate::worker::wire::{
+    self, Contents, Ended, RESPONSE_BYTES, Request, Response, RunLimits, Unfit,
+};
+
+/// How much longer than the deadline of a call the host waits before it kills the runner.
+const SILENCE: Duration = Duration::from_millis(500);
+/// A call that takes longer than this is slower than any honest one, and from then on gives way to
+/// everything else on the machine.
+const SLOW: Duration = Duration::from_millis(250);
+/// The lowest priority there is.
+const LOWEST: i32 = 19;
+/// Calls after which a runner is replaced: whatever an intruder may have left in it goes too.
+const CALLS: u32 = 50_000;
+/// Components after which a runner is replaced: it never unloads any.
+const COMPONENTS: usize = 256;
+/// How long a new runner may take to lock itself in. It takes milliseconds; a busy machine, more.
+const START: Duration = Duration::from_secs(20);
+
+/// A component that a runner can load.
+#[derive(Debug, Clone)]
+pub(crate) struct Loadable {
+    pub(crate) digest: PluginDigest,
+    pub(crate) code: Code,
+}
+
+/// The runners of this process.
+#[derive(Debug)]
+pub(crate) struct Runners {
+    program: PathBuf,
+    limits: CallLimits,
+    code_dir: PathBuf,
+    slots: Arc<Semaphore>,
+    idle: Mutex<Vec<Runner>>,
+    tasks: TaskTracker,
+    walls: OnceLock<Walls>,
+}
+
+#[derive(Debug)]
+struct Runner {
+    child: Child,
+    socket: UnixStream,
+    loaded: HashSet<PluginDigest>,
+    calls: u32,
+    /// Its priority was lowered, which cannot be undone.
+    slow: bool,
+    buffer: Vec<u8>,
+}
+
+/// What a runner answered, and where in its buffer the answer begins.
+struct Called {
+    ended: Ended,
+    log: Vec<crate::guest_log::Line>,
+    memory_bytes: u64,
+    answer: Vec<u8>,
+}
+
+impl Runners {
+    /// Starts `count` runners, and fails if one of them cannot be started.
+    pub(crate) async fn start(
+        program: PathBuf,
+        count: u32,
+        limits: CallLimits,
+        code_dir: PathBuf,
+        tasks: TaskTracker,
+    ) -> io::Result<Arc<Self>> {
+        let this = Self {
+            program,
+            limits,
+            code_dir,
+            slots: Arc::new(Semaphore::new(count as usize)),
+            idle: Mutex::default(),
+            tasks,
+            walls: OnceLock::new(),
+        };
+        let started = futures_util::future::try_join_all((0..count).map(|_| this.spawn())).await?;
+        this.idle().extend(started);
+        Ok(Arc::new(this))
+    }
+
+    /// What confines the runners, as the first of them found it.
+    pub(crate) fn walls(&self) -> Option<Walls> {
+        self.walls.get().copied()
+    }
+
+    /// Loads a component and asks it what it is.
+    pub(crate) async fn introduce(
+        self: &Arc<Self>,
+        component: Loadable,
+    ) -> Result<(Contents, Run<Description>), LoadError> {
+        let Some(slot) = self.slot().await else { return Ok((Contents::default(), no_slot())) };
+        let this = Arc::clone(self);
+        let task = self.tasks.spawn(async move {
+            let mut contents = None;
+            let run = this.exchange(slot, &component, Call::Describe, "", &mut contents).await;
+            (contents, run)
+        });
+        let Ok((contents, run)) = task.await else {
+            return Ok((Contents::default(), crashed("its task ended")));
+        };
+        let contents = contents.unwrap_or_else(|| Ok(Contents::default())).map_err(unfit)?;
+        Ok((contents, answer(run)))
+    }
+
+    /// Calls a function of a component.
+    pub(crate) async fn call<R: DeserializeOwned>(
+        self: &Arc<Self>,
+        component: Loadable,
+        call: Call,
+        json: String,
+    ) -> Run<R> {
+        let Some(slot) = self.slot().await else { return no_slot() };
+        let this = Arc::clone(self);
+        // A task of its own, because a caller that goes away must not leave half a message behind.
+        let task = self
+            .tasks
+            .spawn(async move { this.exchange(slot, &component, call, &json, &mut None).await });
+        match task.await {
+            Ok(run) => answer(run),
+            Err(_) => crashed("its task ended"),
+        }
+    }
+
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        let slots = &self.slots;
+        if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        tokio::time::timeout(SLOT_WAIT, Arc::clone(slots).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// One call on one runner. The slot is held until a runner stands ready for the next.
+    async fn exchange(
+        &self,
+        _slot: OwnedSemaphorePermit,
+        component: &Loadable,
+        call: Call,
+        json: &str,
+        contents: &mut Option<Result<Contents, Unfit>>,
+    ) -> Result<Called, Fault> {
+        let mut runner = match self.take(&component.digest) {
+            Some(runner) => runner,
+            None => self.spawn().await.map_err(|error| {
+                tracing::error!("A plugin runner cannot be started: {error}");
+                Fault::NoSlot
+            })?,
+        };
+        let patience = self.limits.deadline + SILENCE;
+        let talk = tokio::time::timeout(patience, runner.talk(component, call, json, contents));
+        match talk.await {
+            Ok(Ok(called)) => {
+                if runner.is_worn() {
+                    process::end(runner.child, true).await;
+                    self.replace().await;
+                } else {
+                    self.idle().push(runner);
+                }
+                called
+            }
+            Ok(Err(error)) => {
+                let garbled = error.kind() == io::ErrorKind::InvalidData;
+                let how = process::end(runner.child, garbled).await;
+                self.replace().await;
+                let how = if garbled {
+                    format!("it does not keep to the protocol: {error}")
+                } else {
+                    how
+                };
+                Err(Fault::Crashed(how))
+            }
+            Err(_) => {
+                process::end(runner.child, true).await;
+                self.replace().await;
+                let limit = patience.as_millis();
+                Err(Fault::Crashed(format!("it was silent for {limit} ms and was killed")))
+            }
+        }
+    }
+
+    /// An idle runner that lives, one that has the component already if there is one.
+    fn take(&self, digest: &PluginDigest) -> Option<Runner> {
+        let mut idle = self.idle();
+        loop {
+            let knows = idle.iter().rposition(|runner| runner.loaded.contains(digest));
+            let index = knows.or(idle.len().checked_sub(1))?;
+            let mut runner = idle.swap_remove(index);
+            // One that ended while nobody called it is nobody's fault.
+            if matches!(runner.child.try_wait(), Ok(None)) {
+                return Some(runner);
+            }
+        }
+    }
+
+    async fn replace(&self) {
+        match self.spawn().await {
+            Ok(runner) => self.idle().push(runner),
+            // The next call tries again.
+            Err(error) => tracing::error!("A plugin runner cannot be started: {error}"),
+        }
+    }
+
+    async fn spawn(&self) -> io::Result<Runner> {
+        let (child, mut socket) = process::start(&self.program, worker::RUNNER)?;
+        let code_dir = self.code_dir.to_str().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
+        let limits = wire::frame(&RunLimits {
+            deadline_us: u64::try_from(self.limits.deadline.as_micros()).unwrap_or(u64::MAX),
+            memory_bytes: self.limits.memory_bytes,
+            code_dir,
+        })?;
+        let mut buffer = Vec::new();
+        let greet = async {
+            socket.write_all(&limits).await?;
+            read_frame(&mut socket, &mut buffer, RESPONSE_BYTES).await?;
+            wire::parse::<Walls>(&buffer)
+        };
+        let greeted = tokio::time::timeout(START, greet).await;
+        let walls = match greeted.map_err(|_| io::ErrorKind::TimedOut.into()).flatten() {
+            Ok(walls) => walls,
+            Err(error) => {
+                let how = process::end(child, true).await;
+                return Err(io::Error::new(error.kind(), format!("{error}; {how}")));
+            }
+        };
+        self.walls.get_or_init(|| {
+            walls.report();
+            walls
+        });
+        Ok(Runner { child, socket, loaded: HashSet::new(), calls: 0, slow: false, buffer })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Runner>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runner {
+    /// The inner error is the guest's, the outer one the runner's.
+    async fn talk(
+        &mut self,
+        component: &Loadable,
+        call: Call,
+        json: &str,
+        contents: &mut Option<Result<Contents, Unfit>>,
+    ) -> io::Result<Result<Called, Fault>> {
+        let digest = &component.digest.to_string();
+        if !self.loaded.contains(&component.digest) || call == Call::Describe {
+            let load = Request::Load { digest, file: &component.code.file };
+            self.say(&load).await?;
+            let Response::Loaded(found) = wire::parse(&self.buffer)? else {
+                return Err(unexpected());
+            };
+            let fits = found.is_ok();
+            let found = contents.insert(found);
+            if !fits {
+                let why = found.as_ref().err().map(|unfit| format!("{unfit:?}"));
+                return Ok(Err(Fault::Failed(why.unwrap_or_default())));
+            }
+            self.loaded.insert(component.digest);
+        }
+        self.calls = self.calls.saturating_add(1);
+        let request = wire::frame(&Request::Call { digest, call, json })?;
+        let pid = self.child.id();
+        let slow = {
+            let mut asked = std::pin::pin!(ask(&mut self.socket, &request, &mut self.buffer));
+            match tokio::time::timeout(SLOW, asked.as_mut()).await {
+                Ok(done) => done.map(|()| false)?,
+                Err(_) => {
+                    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+                        // Only a courtesy to the others: it may just have ended.
+                        let _ = rustix::process::setpriority_process(Some(pid), LOWEST);
+                    }
+                    asked.await?;
+                    true
+                }
+            }
+        };
+        self.slow |= slow;
+        let (response, rest) = wire::split(&self.buffer)?;
+        let Response::Called { ended, log, memory_bytes } = response else {
+            return Err(unexpected());
+        };
+        Ok(Ok(Called { ended, log, memory_bytes, answer: rest.to_vec() }))
+    }
+
+    async fn say(&mut self, request: &Request<'_>) -> io::Result<()> {
+        let request = wire::frame(request)?;
+        ask(&mut self.socket, &request, &mut self.buffer).await
+    }
+
+    fn is_worn(&self) -> bool {
+        self.slow || self.calls >= CALLS || self.loaded.len() >= COMPONENTS
+    }
+}
+
+async fn ask(socket: &mut UnixStream, request: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
+    socket.write_all(request).await?;
+    read_frame(socket, buffer, RESPONSE_BYTES).await
+}
+
+fn unexpected() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "an answer to another question")
+}
+
+/// What a runner says is checked like what a guest says: it is read into the contract's type, and
+/// everything else about it is checked where answers of guests are.
+fn answer<R: DeserializeOwned>(called: Result<Called, Fault>) -> Run<R> {
+    match called {
+        Ok(Called { ended, log, memory_bytes, answer }) => {
+            let outcome = match ended {
+                Ended::Answer => wire::parse(&answer)
+                    .map_err(|error| Fault::Failed(format!("its answer cannot be read: {error}"))),
+                Ended::TimedOut => Err(Fault::TimedOut),
+                Ended::Failed(detail) => Err(Fault::Failed(detail)),
+            };
+            Run { outcome, log, memory_bytes }
+        }
+        Err(fault) => Run { outcome: Err(fault), log: Vec::new(), memory_bytes: 0 },
+    }
+}
+
+fn no_slot<R>() -> Run<R> {
+    Run { outcome: Err(Fault::NoSlot), log: Vec::new(), memory_bytes: 0 }
+}
+
+fn crashed<R>(why: &str) -> Run<R> {
+    Run { outcome: Err(Fault::Crashed(why.to_owned())), log: Vec::new(), memory_bytes: 0 }
+}
+
+fn unfit(unfit: Unfit) -> LoadError {
+    let bounded = |text: String| crate::text::clean(&text, 512);
+    match unfit {
+        Unfit::ForbiddenImport(import) => LoadError::ForbiddenImport { import: bounded(import) },
+        Unfit::MissingExport(export) => LoadError::MissingExport { export: bounded(export) },
+        Unfit::Link(reason) => LoadError::Link { reason: bounded(reason) },
+        Unfit::Code(reason) => LoadError::NotAComponent { reason: bounded(reason) },
+    }
+}

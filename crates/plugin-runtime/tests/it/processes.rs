@@ -1,0 +1,221 @@
+//! The second wall: what confines a runner, what happens when one is lost, and what a compilation
+//! may cost.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plugin_runtime::{CompileCosts, Config, PluginRuntime};
+use serde_json::json;
+use tempfile::TempDir;
+use training::PluginDigest;
+use training::ports::{Audience, ConversionInput, PluginFault, Plugins, VersionState};
+
+use crate::support::{WORKER, config, dir_with, info, isolated, job, start};
+use plugin_runtime::testing::Guest;
+
+fn two_plugins() -> TempDir {
+    dir_with(&[
+        ("bad.wasm", Guest::good("bad").build()),
+        ("good.wasm", Guest::good("good").build()),
+    ])
+}
+
+/// The worker under the name by which it breaks when asked to.
+fn fragile() -> (TempDir, PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join("fragile");
+    std::fs::copy(WORKER, &program).unwrap();
+    (home, program)
+}
+
+/// Compilers are real, runners fragile.
+fn with_fragile_runners(dir: &TempDir, program: PathBuf) -> Config {
+    Config { compiler: Some(WORKER.into()), ..config(dir.path()).isolated(program, 4) }
+}
+
+/// A job that makes a fragile runner do this.
+fn asking(algorithm: &str, word: &str) -> ConversionInput {
+    job(algorithm, json!({ "rounds": 1, "ask": word }))
+}
+
+async fn converts(runtime: &PluginRuntime, algorithm: &str) {
+    let plugin = info(runtime, algorithm);
+    let input = job(algorithm, json!({}));
+    assert!(runtime.convert(&plugin.digest, &input).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn runner_cannot_open_files_sockets_or_programs() {
+    let dir = two_plugins();
+    let runtime = start(isolated(dir.path())).await;
+    let walls = runtime.walls().unwrap();
+    assert!(walls.hold(), "{walls:?}");
+    assert!(walls.seccomp, "{walls:?}");
+    converts(&runtime, "good").await;
+}
+
+#[tokio::test]
+async fn lost_runner_costs_its_plugin_a_fault_and_its_neighbour_nothing() {
+    let dir = two_plugins();
+    let (_home, program) = fragile();
+    let runtime = start(with_fragile_runners(&dir, program)).await;
+    let bad = info(&runtime, "bad");
+    let fault = runtime.convert(&bad.digest, &asking("bad", "die")).await.unwrap_err();
+    let PluginFault::Failed { plugin, call: "convert", detail } = &fault else { panic!("{fault}") };
+    assert_eq!(plugin, "bad");
+    assert!(detail.contains("dying as asked"), "{detail}");
+    converts(&runtime, "good").await;
+    converts(&runtime, "bad").await;
+    let usage = usage(&runtime, &bad.digest);
+    // A lost process is tried once more.
+    assert_eq!((usage.crashed, usage.failed), (2, 1));
+}
+
+fn usage(runtime: &PluginRuntime, digest: &PluginDigest) -> training::ports::Usage {
+    let view = Plugins::catalog(runtime);
+    view.versions.iter().find(|version| version.info.digest == *digest).unwrap().usage
+}
+
+#[tokio::test]
+async fn silent_runner_is_killed_and_replaced() {
+    let dir = two_plugins();
+    let (_home, program) = fragile();
+    let runtime = start(with_fragile_runners(&dir, program)).await;
+    let bad = info(&runtime, "bad");
+    let fault = runtime.convert(&bad.digest, &asking("bad", "hang")).await.unwrap_err();
+    assert!(fault.to_string().contains("silent for 650 ms"), "{fault}");
+    converts(&runtime, "bad").await;
+    converts(&runtime, "good").await;
+}
+
+#[tokio::test]
+async fn runner_that_breaks_the_protocol_is_killed_and_replaced() {
+    let dir = two_plugins();
+    let (_home, program) = fragile();
+    let runtime = start(with_fragile_runners(&dir, program)).await;
+    let bad = info(&runtime, "bad");
+    let fault = runtime.convert(&bad.digest, &asking("bad", "babble")).await.unwrap_err();
+    assert!(fault.to_string().contains("protocol"), "{fault}");
+    converts(&runtime, "good").await;
+}
+
+#[tokio::test]
+async fn plugin_that_loses_three_processes_is_quarantined_until_released() {
+    let dir = two_plugins();
+    let (_home, program) = fragile();
+    let runtime = start(with_fragile_runners(&dir, program)).await;
+    let bad = info(&runtime, "bad");
+    for _ in 0..2 {
+        runtime.convert(&bad.digest, &asking("bad", "die")).await.unwrap_err();
+    }
+    let state = |runtime: &PluginRuntime| {
+        let view = Plugins::catalog(runtime);
+        view.versions.iter().find(|version| version.info.digest == bad.digest).unwrap().state
+    };
+    assert_eq!(state(&runtime), VersionState::Quarantined);
+    let fault = runtime.convert(&bad.digest, &job("bad", json!({}))).await.unwrap_err();
+    assert!(matches!(fault, PluginFault::Quarantined { .. }), "{fault}");
+    assert!(runtime.resolve("bad", Audience::ANYBODY).is_none());
+    converts(&runtime, "good").await;
+    let changes = runtime.take_changes();
+    let kinds: Vec<&str> = changes.iter().map(|change| change.kind).collect();
+    assert!(kinds.contains(&"Quarantined"), "{kinds:?}");
+
+    assert!(runtime.release(&bad.digest) && !runtime.release(&bad.digest));
+    assert_eq!(state(&runtime), VersionState::Active);
+    converts(&runtime, "bad").await;
+}
+
+#[tokio::test]
+async fn quarantined_version_gives_way_to_the_one_below_it() {
+    let dir = dir_with(&[
+        ("1.wasm", Guest::good("bad").build()),
+        ("2.wasm", Guest::good("bad").version("2.0.0").build()),
+    ]);
+    let (_home, program) = fragile();
+    let runtime = start(with_fragile_runners(&dir, program)).await;
+    let newest = info(&runtime, "bad");
+    assert_eq!(newest.version, "2.0.0");
+    for _ in 0..2 {
+        runtime.convert(&newest.digest, &asking("bad", "die")).await.unwrap_err();
+    }
+    assert_eq!(info(&runtime, "bad").version, "1.0.0");
+    converts(&runtime, "bad").await;
+}
+
+#[tokio::test]
+async fn caller_that_goes_away_leaves_a_runner_that_works() {
+    let dir = dir_with(&[(
+        "bad.wasm",
+        Guest::good("bad").with(include_str!("../hostile/loop.wat")).build(),
+    )]);
+    std::fs::write(dir.path().join("good.wasm"), Guest::good("good").build()).unwrap();
+    let runtime = start(config(dir.path()).isolated(WORKER, 1)).await;
+    let bad = info(&runtime, "bad");
+    let input = job("bad", json!({}));
+    let call = runtime.convert(&bad.digest, &input);
+    // It has certainly begun, and certainly not ended: the deadline is 150 ms.
+    assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err());
+    converts(&runtime, "good").await;
+}
+
+#[tokio::test]
+async fn answers_are_the_same_in_both_places() {
+    let Some(dir) = std::env::var_os("TRAINYARD_PLUGINS_DIR") else { return };
+    let here = start(config(dir.as_ref())).await;
+    let apart = start(isolated(dir.as_ref())).await;
+    let plugin = info(&here, "xgboost");
+    let given = json!({ "objective": "binary:logistic" });
+    let prepared = here.prepare(&plugin.digest, &given).unwrap();
+    let input = job("xgboost", prepared.hyperparameters);
+    let (one, two) =
+        tokio::join!(here.convert(&plugin.digest, &input), apart.convert(&plugin.digest, &input));
+    assert_eq!(one.unwrap(), two.unwrap());
+    let (one, two) =
+        tokio::join!(here.validate(&plugin.digest, &input), apart.validate(&plugin.digest, &input));
+    assert_eq!(one.unwrap(), two.unwrap());
+}
+
+/// A component whose only function costs the compiler minutes: many variables, all of which live
+/// across many branches.
+fn compilation_bomb() -> Vec<u8> {
+    use std::fmt::Write as _;
+    let mut body = String::new();
+    for n in 0..30_000 {
+        let (a, b) = (n % 3000, (n * 7 + 1) % 3000);
+        write!(
+            body,
+            "(block (br_if 0 (local.get {a})) (local.set {b} (i32.add (local.get {a}) \
+             (local.get {b}))))"
+        )
+        .unwrap();
+    }
+    let locals = "i32 ".repeat(3000);
+    let text = format!(
+        "(component (core module (func (export \"f\") (param i32) (local {locals}) {body})))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn compilation_that_costs_too_much_is_ended_and_keeps_nobody_waiting() {
+    let dir =
+        dir_with(&[("bomb.wasm", compilation_bomb()), ("good.wasm", Guest::good("good").build())]);
+    let costs = CompileCosts { cpu_seconds: 1, ..CompileCosts::default() };
+    let runtime = start(Config { compile_costs: costs, ..isolated(dir.path()) }).await;
+    converts(&runtime, "good").await;
+    let catalog = runtime.catalog();
+    let [failure] = catalog.failures() else { panic!("{:?}", catalog.failures()) };
+    assert_eq!(failure.file, "bomb.wasm");
+    assert!(failure.reason.contains("used up its processor time"), "{}", failure.reason);
+}
+
+#[tokio::test]
+async fn compilation_that_needs_too_much_memory_is_ended() {
+    let dir = dir_with(&[("bomb.wasm", compilation_bomb())]);
+    let costs = CompileCosts { memory_bytes: 128 << 20, ..CompileCosts::default() };
+    let runtime = start(Config { compile_costs: costs, ..isolated(dir.path()) }).await;
+    let catalog = runtime.catalog();
+    let [failure] = catalog.failures() else { panic!("{:?}", catalog.failures()) };
+    assert!(failure.reason.contains("want of memory"), "{}", failure.reason);
+}

@@ -1,0 +1,313 @@
+//! The plugin platform: what the second wall costs, how fast a file takes effect, what a hundred
+//! plugins cost, and what a hostile neighbour costs the others.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use plugin_runtime::testing::Guest;
+use plugin_runtime::{Config, PluginRuntime};
+use tokio_util::sync::CancellationToken;
+use training::PluginDigest;
+use training::ports::{Audience, ConversionInput, Plugins};
+
+use crate::conversion::{SLICE, sample_input};
+use crate::process::program;
+use crate::report::{Report, median, percentile};
+
+/// Runners, as many as the host takes by default on two processors.
+const RUNNERS: u32 = 4;
+/// Rounds in which both sides take turns.
+const ROUNDS: usize = 40;
+/// Reloads of each kind.
+const RELOADS: usize = 25;
+/// Plugins of the large catalog.
+const MANY: usize = 100;
+/// The version that the shipped plugin carries in its bytes.
+const VERSION: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
+
+pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("plugins:");
+    let built = std::env::var("TRAINYARD_PLUGINS_DIR").context("run `cargo xtask bench`")?;
+    let component = std::fs::read(Path::new(&built).join("xgboost.wasm"))?;
+    let home = tempfile::tempdir()?;
+    second_wall(report, &home.path().join("wall"), &component).await?;
+    neighbour(report, &home.path().join("neighbour"), &component).await?;
+    reload(report, &home.path().join("reload"), &component).await?;
+    hundred(report, &home.path().join("hundred"), &component).await
+}
+
+/// A runtime with runner processes over `dir`, and compiled code beside it.
+async fn apart(dir: &Path) -> anyhow::Result<Arc<PluginRuntime>> {
+    Ok(PluginRuntime::start(isolated(dir)?).await?)
+}
+
+fn isolated(dir: &Path) -> anyhow::Result<Config> {
+    std::fs::create_dir_all(dir)?;
+    let config = Config::new(Some(dir.to_owned()), Some(cache_of(dir)));
+    Ok(config.isolated(program("trainyard-host")?, RUNNERS))
+}
+
+fn cache_of(dir: &Path) -> PathBuf {
+    dir.with_extension("cache")
+}
+
+fn serving(runtime: &PluginRuntime) -> anyhow::Result<PluginDigest> {
+    let plugin = runtime.resolve("xgboost", Audience::ANYBODY).context("the XGBoost plugin")?;
+    Ok(plugin.digest)
+}
+
+fn input(runtime: &PluginRuntime) -> anyhow::Result<ConversionInput> {
+    sample_input(runtime, &serving(runtime)?)
+}
+
+async fn convert(
+    runtime: &PluginRuntime,
+    plugin: &PluginDigest,
+    input: &ConversionInput,
+) -> anyhow::Result<()> {
+    let answer = runtime.convert(plugin, input).await?;
+    std::hint::black_box(answer).map_err(|refusal| anyhow!("{refusal:?}"))?;
+    Ok(())
+}
+
+/// Microseconds of each conversion in one slice of time.
+async fn slice(
+    runtime: &PluginRuntime,
+    plugin: &PluginDigest,
+    input: &ConversionInput,
+    each: &mut Vec<f64>,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < SLICE {
+        let one = Instant::now();
+        convert(runtime, plugin, input).await?;
+        each.push(one.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(())
+}
+
+async fn second_wall(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join("xgboost.wasm"), component)?;
+    let apart = apart(dir).await?;
+    let here = PluginRuntime::start(Config::new(Some(dir.to_owned()), Some(cache_of(dir)))).await?;
+    let (plugin, input) = (serving(&here)?, input(&here)?);
+    let (mut in_process, mut in_runner) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        slice(&here, &plugin, &input, &mut in_process).await?;
+        slice(&apart, &plugin, &input, &mut in_runner).await?;
+    }
+    for (name, percent, goal) in [
+        ("conversion in a runner, more than in process, p50", 50, "<= 60"),
+        ("conversion in a runner, more than in process, p99", 99, "<= 1000"),
+    ] {
+        let (less, more) =
+            (percentile(&mut in_process, percent), percentile(&mut in_runner, percent));
+        report.add(name, more - less, "us", goal, format!("{more:.0} us against {less:.0} us"));
+    }
+    Ok(())
+}
+
+/// Conversions of a good plugin alone, and while another one loops in every place it can get.
+async fn neighbour(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join("xgboost.wasm"), component)?;
+    std::fs::write(dir.join("hostile.wasm"), Guest::hostile("loop").build())?;
+    let runtime = apart(dir).await?;
+    let (plugin, input) = (serving(&runtime)?, input(&runtime)?);
+    let hostile = runtime.resolve("loop", Audience::ANYBODY).context("the hostile plugin")?;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS / 2 {
+        slice(&runtime, &plugin, &input, &mut alone).await?;
+    }
+    let stop = CancellationToken::new();
+    let mut attackers = tokio::task::JoinSet::new();
+    for _ in 0..2 * RUNNERS {
+        let (runtime, input, stop) = (Arc::clone(&runtime), input.clone(), stop.clone());
+        let digest = hostile.digest;
+        attackers.spawn(async move {
+            while !stop.is_cancelled() {
+                drop(runtime.convert(&digest, &input).await);
+            }
+        });
+    }
+    // Until the attack is under way in every place.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..ROUNDS {
+        slice(&runtime, &plugin, &input, &mut beside).await?;
+    }
+    stop.cancel();
+    while attackers.join_next().await.is_some() {}
+    for (name, percent) in [
+        ("conversion beside a plugin that loops, per alone, p50", 50),
+        ("conversion beside a plugin that loops, per alone, p99", 99),
+    ] {
+        let (quiet, loud) = (percentile(&mut alone, percent), percentile(&mut beside, percent));
+        report.add(name, loud / quiet, "x", "-", format!("{loud:.0} us against {quiet:.0} us"));
+    }
+    Ok(())
+}
+
+/// From the rename of a file to the first conversion by what it holds.
+async fn reload(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join("xgboost.wasm"), component)?;
+    let runtime = apart(dir).await?;
+    let input = input(&runtime)?;
+    let stop = CancellationToken::new();
+    let follow = tokio::spawn({
+        let (runtime, stop) = (Arc::clone(&runtime), stop.clone());
+        async move { runtime.follow(stop).await }
+    });
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..RELOADS {
+        // Compiled beforehand by another process that shares the cache, as on a second host.
+        let known = variant(component, 2 * round);
+        let precompiled = dir.join(".precompiled");
+        std::fs::write(&precompiled, &known)?;
+        let other = Config::new(None, Some(cache_of(dir)));
+        PluginRuntime::start(other).await?.inspect(&precompiled).await?;
+        warm.push(rename_until_served(&runtime, dir, &known, &input).await?);
+        let unknown = variant(component, 2 * round + 1);
+        cold.push(rename_until_served(&runtime, dir, &unknown, &input).await?);
+    }
+    stop.cancel();
+    follow.await?;
+    let p99 = |times: &mut [f64]| format!("p99 {:.1} ms", percentile(times, 99));
+    let context = p99(&mut warm);
+    report.add(
+        "file renamed into place to first call, compiled before",
+        median(&mut warm),
+        "ms",
+        "<= 5",
+        context,
+    );
+    let context = p99(&mut cold);
+    report.add(
+        "file renamed into place to first call, cold",
+        median(&mut cold),
+        "ms",
+        "<= 250",
+        context,
+    );
+    Ok(())
+}
+
+/// Milliseconds.
+async fn rename_until_served(
+    runtime: &PluginRuntime,
+    dir: &Path,
+    component: &[u8],
+    input: &ConversionInput,
+) -> anyhow::Result<f64> {
+    let (digest, temporary) = (PluginDigest::of(component), dir.join(".next"));
+    std::fs::write(&temporary, component)?;
+    let started = Instant::now();
+    std::fs::rename(&temporary, dir.join("xgboost.wasm"))?;
+    while serving(runtime)? != digest {
+        anyhow::ensure!(started.elapsed() < Duration::from_secs(60), "it never served");
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    convert(runtime, &digest, input).await?;
+    Ok(started.elapsed().as_secs_f64() * 1e3)
+}
+
+/// The same plugin with other bytes: a custom section more, which no compiler looks at.
+fn variant(component: &[u8], number: usize) -> Vec<u8> {
+    let name = format!("variant-{number:06}");
+    let mut bytes = component.to_vec();
+    // Section 0, its length, the length of its name, and the name; each length is one byte.
+    bytes.extend([0, u8::try_from(name.len() + 1).unwrap_or_default()]);
+    bytes.push(u8::try_from(name.len()).unwrap_or_default());
+    bytes.extend(name.as_bytes());
+    bytes
+}
+
+/// A hundred versions of one plugin, each of which is loaded and called.
+async fn hundred(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let first = versioned(component, 0)?;
+    std::fs::write(dir.join("000.wasm"), &first)?;
+    let few = apart(dir).await?;
+    let input = input(&few)?;
+    convert(&few, &serving(&few)?, &input).await?;
+    let before = resident()?;
+    drop(few);
+    for number in 1..MANY {
+        std::fs::write(dir.join(format!("{number:03}.wasm")), versioned(component, number)?)?;
+    }
+    let started = Instant::now();
+    drop(apart(dir).await?);
+    let cold = started.elapsed().as_secs_f64() * 1e3;
+    let mut warm = Vec::new();
+    for _ in 0..5 {
+        let started = Instant::now();
+        drop(apart(dir).await?);
+        warm.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    let runtime = apart(dir).await?;
+    let view = Plugins::catalog(&*runtime);
+    anyhow::ensure!(view.versions.len() == MANY, "{} are loaded", view.versions.len());
+    for version in &view.versions {
+        convert(&runtime, &version.info.digest, &input).await?;
+    }
+    let each = (resident()? - before) / (MANY - 1) as f64;
+    report.add(
+        "start with 100 plugins, warm cache",
+        median(&mut warm),
+        "ms",
+        "<= 300",
+        format!("with an empty cache: {cold:.0} ms"),
+    );
+    report.add(
+        "proportional memory per plugin, loaded and called",
+        each / 1024.0,
+        "MiB",
+        "<= 0.9",
+        format!("host and {RUNNERS} runners, shared pages divided among them"),
+    );
+    Ok(())
+}
+
+/// The plugin under another version of the same length.
+fn versioned(component: &[u8], number: usize) -> anyhow::Result<Vec<u8>> {
+    let version = format!("{}.{}.{}", number / 100 + 1, number / 10 % 10, number % 10);
+    anyhow::ensure!(version.len() == VERSION.len(), "versions of one length");
+    let mut bytes = component.to_vec();
+    let mut found = 0;
+    for at in 0..bytes.len().saturating_sub(VERSION.len()) {
+        if bytes[at..].starts_with(VERSION) {
+            bytes[at..at + VERSION.len()].copy_from_slice(version.as_bytes());
+            found += 1;
+        }
+    }
+    anyhow::ensure!(found > 0, "the plugin does not carry its version as text");
+    Ok(bytes)
+}
+
+/// KiB of this process and its children, each shared page counted by its share.
+fn resident() -> anyhow::Result<f64> {
+    let own = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
+    let threads = std::fs::read_dir(format!("/proc/{own}/task"))?;
+    let mut pids: Vec<u32> = children.split_whitespace().flat_map(str::parse).collect();
+    for thread in threads.flatten() {
+        let children = std::fs::read_to_string(thread.path().join("children"))?;
+        pids.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+    }
+    pids.push(own);
+    pids.sort_unstable();
+    pids.dedup();
+    let mut sum = 0.0;
+    for pid in pids {
+        let Ok(rollup) = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
+            anyhow::bail!("the memory of process {pid} can be read by root only");
+        };
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).context("Pss")?;
+        sum += kib.parse::<f64>()?;
+    }
+    Ok(sum)
+}
