@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plugin_runtime::Config;
 use serde_json::Value;
-use training::ports::{Conversion, ConvertRefusal, FieldError, Plugins};
+use training::ports::{Conversion, ConversionInput, ConvertRefusal, FieldError, Plugins};
 
 use crate::job::JobText;
 use crate::{Format, Outcome, Wrong, config, load, read_json, start};
@@ -33,7 +33,10 @@ pub(crate) async fn run(
             Err(wrong) => return Ok(Err(wrong)),
         };
     }
-    let outcome = convert(&*runtime, &found.info.digest, job).await;
+    let outcome = match job.into_input() {
+        Ok(input) => convert(&*runtime, &found.info.digest, input).await,
+        Err(why) => Err(Wrong(vec![why])),
+    };
     Ok(outcome.and_then(|plan| print(&plan, output)))
 }
 
@@ -48,10 +51,9 @@ fn read(job: &Path, settings: Option<&Path>) -> Result<(JobText, Option<Value>),
 pub(crate) async fn convert(
     plugins: &dyn Plugins,
     digest: &training::PluginDigest,
-    job: JobText,
+    mut input: ConversionInput,
 ) -> Result<Conversion, Wrong> {
     let fault = |fault: training::ports::PluginFault| Wrong(vec![fault.to_string()]);
-    let mut input = job.into_input().map_err(|why| Wrong(vec![why]))?;
     let prepared = plugins.prepare(digest, &input.spec.hyperparameters).map_err(fault)?;
     if !prepared.errors.is_empty() {
         return Err(listed("/hyperparameters", &prepared.errors));
@@ -68,7 +70,7 @@ pub(crate) async fn convert(
     }
 }
 
-fn listed(prefix: &str, errors: &[FieldError]) -> Wrong {
+pub(crate) fn listed(prefix: &str, errors: &[FieldError]) -> Wrong {
     let line = |error: &FieldError| format!("{prefix}{}: {}", error.pointer, error.detail);
     Wrong(errors.iter().map(line).collect())
 }

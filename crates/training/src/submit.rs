@@ -1,5 +1,7 @@
 //! Accepts a job: resolve, validate, convert, admit, and one transaction. Never calls the cluster.
 
+mod reading;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -15,6 +17,8 @@ use crate::ports::{
     Audience, ConversionInput, ConvertRefusal, FieldError, Idempotency, Inserted, JobStore, NewJob,
     PluginFault, PluginInfo, Plugins, StoreError,
 };
+
+pub use reading::{algorithm_of, audience_of, read_form};
 
 /// What a submission needs.
 #[derive(Clone)]
@@ -97,21 +101,6 @@ pub enum SubmitError {
     Store(#[source] StoreError),
 }
 
-/// Checks the hyperparameters alone, so that a form with other mistakes still answers all of them
-/// at once. Empty if the algorithm is unknown.
-pub fn check_hyperparameters(
-    plugins: &dyn Plugins,
-    algorithm: &str,
-    audience: Audience<'_>,
-    hyperparameters: &Value,
-) -> Vec<FieldError> {
-    let Some(plugin) = plugins.resolve(algorithm, audience) else { return Vec::new() };
-    match plugins.prepare(&plugin.digest, hyperparameters) {
-        Ok(prepared) => located(prepared.errors, algorithm),
-        Err(_) => Vec::new(),
-    }
-}
-
 /// Codes of [`admit`] that a form can cause.
 const TOO_LARGE: [&str; 2] = ["string-too-long", "bundle-too-large"];
 
@@ -190,17 +179,6 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     let job = new_job(ports, id, spec, &plugin, &bundle);
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
     Ok(Rendered { job, bundle, policies, warnings: conversion.warnings })
-}
-
-/// Checks the length of the name alone, for a form with other mistakes. Empty if the algorithm is
-/// unknown.
-pub fn check_name_length(
-    plugins: &dyn Plugins,
-    algorithm: &str,
-    audience: Audience<'_>,
-) -> Vec<FieldError> {
-    let plugin = plugins.resolve(algorithm, audience);
-    plugin.map(|plugin| check_name(audience.job_name, &plugin)).unwrap_or_default()
 }
 
 /// The name must fit the kind of the workload; a plugin with several kinds is held to the widest,
