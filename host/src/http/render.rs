@@ -28,6 +28,7 @@ pub(super) async fn render_job(
     Ok(Json(RenderView {
         manifests: view::manifests(&rendered.bundle),
         policies: rendered.policies,
+        changes: rendered.changes.into_iter().map(view::change).collect(),
         warnings: rendered.warnings,
         plugin: view::provenance(&rendered.job.provenance),
     }))
