@@ -151,7 +151,9 @@ fn print_converted(converted: &Converted, args: &RenderArgs) -> Result<(), Wrong
         println!("{answer:#}");
         return Ok(());
     }
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
     for change in changes {
         eprintln!("note: {}: {} [{}]", change.pointer, change.detail, change.rule);
     }
