@@ -45,6 +45,8 @@ pub enum ConfigAction {
     Check,
     /// Print it as TOML, without passwords.
     Dump,
+    /// Print the admission policy in force as JSON, for `trainyard-plugin render --policy`.
+    Policy,
 }
 
 #[derive(Debug, ClapArgs)]

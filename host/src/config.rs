@@ -1,6 +1,7 @@
 //! The settings of one host: flag over environment over file over default. Unknown keys are
 //! errors, because a typo that is ignored is found in production.
 
+mod admission;
 mod secret;
 mod sections;
 mod source;
@@ -12,10 +13,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use admission::Admission;
 pub use secret::SecretText;
-pub use sections::{
-    Admission, Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, PodSecurity, Reconcile,
-};
+pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, Reconcile};
 pub use source::{ConfigError, Environment, Loaded, load};
 
 /// Everything that can be set.
@@ -66,6 +66,11 @@ impl Config {
         self.http.check(&mut wrong);
         self.reconcile.check(&mut wrong);
         wrong
+    }
+
+    /// The admission policy as JSON, for tools that work without a host.
+    pub fn policy(&self) -> String {
+        format!("{:#}", self.admission.policy().to_value())
     }
 
     /// As TOML, with secrets hidden. Reading it back gives the same configuration but for those.

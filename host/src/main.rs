@@ -33,8 +33,10 @@ fn act(args: &Args) -> anyhow::Result<()> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let loaded = config::load(&args.flags(), &environment.collect())?;
     if let Command::Config { action } = command {
-        if matches!(action, ConfigAction::Dump) {
-            print!("{}", loaded.config.dump());
+        match action {
+            ConfigAction::Check => {}
+            ConfigAction::Dump => print!("{}", loaded.config.dump()),
+            ConfigAction::Policy => println!("{}", loaded.config.policy()),
         }
         loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         return Ok(());

@@ -125,7 +125,7 @@ async fn wire_rest(
         plugins,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
-        policy: Arc::new(config.admission.policy()),
+        policy: Arc::new(config.admission.policy().clone()),
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -16,4 +16,4 @@ pub use jobs::{
     PluginView, StatusView,
 };
 pub use problem::{ErrorCode, FieldProblem, Problem};
-pub use render::{ManifestView, ManifestsView, RenderView};
+pub use render::{ChangeView, ManifestView, ManifestsView, RenderView};

@@ -171,7 +171,8 @@ impl std::fmt::Display for ErrorCode {
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldProblem {
-    /// RFC 6901 pointer into the form as it was sent; `""` is the whole form.
+    /// RFC 6901 pointer into the form as it was sent; `""` is the whole form. With the code
+    /// `manifests-refused` it is the number of a manifest, counted from 0, and the place in it.
     pub pointer: String,
     /// Lower-case hyphenated word for machines.
     pub code: String,

@@ -28,6 +28,18 @@ pub struct ManifestsView {
     pub plugin: PluginView,
 }
 
+/// One place of the manifests that the host set or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeView {
+    /// RFC 6901 pointer: the number of the manifest, counted from 0, and the place in its document.
+    /// `/1/metadata/namespace` lies in the second one.
+    pub pointer: String,
+    /// Lower-case hyphenated word for the rule that asked for it.
+    pub rule: String,
+    /// What was done, and why, as a sentence.
+    pub detail: String,
+}
+
 /// What a form would become. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +49,9 @@ pub struct RenderView {
     /// Karmada policies for the candidates; a stored job gets them for its one chosen cluster.
     #[schema(value_type = Vec<Object>)]
     pub policies: Vec<Value>,
+    /// What the host set or changed in what the plugin wrote.
+    #[serde(default)]
+    pub changes: Vec<ChangeView>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Who made the manifests.

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use plugin_runtime::Inspection;
 use serde_json::{Value, json};
+use training::JobId;
 use training::manifest::Role;
-use training::ports::{Conversion, PluginInfo, Plugins};
+use training::ports::{Conversion, ConversionInput, PluginInfo, Plugins};
 
-use crate::job::{JobText, from_form};
+use crate::job::{RANDOM, from_form};
 use crate::{Outcome, Wrong, config, load, render, start};
 
 pub(crate) async fn run(file: &Path) -> Outcome<()> {
@@ -60,9 +61,13 @@ async fn check_example(
     info: &PluginInfo,
     form: &Value,
 ) -> Result<(), String> {
+    let joined = |Wrong(lines): Wrong| lines.join(" ");
     let once = || async {
-        let job = JobText::parse(from_form(form))?;
-        render::convert(plugins, &info.digest, job).await.map_err(|Wrong(lines)| lines.join(" "))
+        let form = from_form(plugins, info, form.clone())
+            .map_err(|errors| joined(render::listed("", &errors)))?;
+        let id = JobId::from_name(&form.spec.name, RANDOM);
+        let input = ConversionInput { id, spec: form.spec, settings: None };
+        render::convert(plugins, &info.digest, input).await.map_err(joined)
     };
     let (first, second) = (once().await?, once().await?);
     if bytes(&first) != bytes(&second) {

@@ -1,13 +1,36 @@
-//! Jobs for a plugin: the JSON job of the contract, and example forms turned into one.
-//!
-//! Forms are parsed strictly by the host alone. What is here reads the complete and correct forms
-//! that plugins bring as examples, and nothing else.
+//! Jobs for a plugin: a form as the server takes it, and the bare job of the contract.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use training::form::Form;
 use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
-use training::ports::ConversionInput;
-use training::{JobId, JobName, Namespace};
+use training::ports::{ConversionInput, FieldError, PluginInfo, Plugins};
+use training::{JobId, JobName, Namespace, submit};
+
+/// The random part of a job's id where nobody gave one: always the same, so that two runs can be
+/// compared.
+pub(crate) const RANDOM: u32 = 0x1a2b_3c4d;
+
+/// Reads a form exactly as the server does, but for the clusters, which nobody knows here.
+///
+/// # Errors
+/// Every mistake; a form for an algorithm that this plugin does not serve is one.
+pub(crate) fn from_form(
+    plugins: &dyn Plugins,
+    info: &PluginInfo,
+    form: Value,
+) -> Result<Form, Vec<FieldError>> {
+    if let Some(name) = submit::algorithm_of(&form)
+        && !info.algorithms.iter().any(|algorithm| algorithm == name)
+    {
+        let detail = format!(
+            "The form names `{name}`, and this plugin serves {}.",
+            info.algorithms.join(", ")
+        );
+        return Err(vec![FieldError::new("/algorithm", "unknown-algorithm", detail)]);
+    }
+    submit::read_form(plugins, Some(info), &[], form)
+}
 
 /// The job of the contract. Unknown members are refused here, unlike in a plugin: whoever writes
 /// a job by hand wants to hear about a slip.
@@ -108,7 +131,7 @@ impl JobText {
         let name = JobName::parse(self.name).map_err(|error| error.message)?;
         let id = match self.id {
             Some(id) => JobId::parse(id).map_err(|error| error.message)?,
-            None => JobId::from_name(&name, 0x1a2b_3c4d),
+            None => JobId::from_name(&name, RANDOM),
         };
         let channels = self.channels.into_iter().map(channel).collect::<Result<_, _>>()?;
         let spec = JobSpec {
@@ -159,96 +182,11 @@ fn channel(channel: ChannelText) -> Result<DataChannel, String> {
     })
 }
 
-/// The contract's job of a complete and correct form.
-pub(crate) fn from_form(form: &Value) -> Value {
-    let at = |pointer: &str| form.pointer(pointer).cloned().unwrap_or_default();
-    let algorithm = match form.get("algorithm") {
-        Some(Value::Object(fields)) => fields.get("algorithmName").cloned().unwrap_or_default(),
-        other => other.cloned().unwrap_or_default(),
-    };
-    let hyperparameters = algorithm
-        .as_str()
-        .and_then(|name| form.get("hyperparameters")?.get(name))
-        .cloned()
-        .unwrap_or_default();
-    let channels = form.get("inputDataConfig").and_then(Value::as_array);
-    let channels: Vec<Value> = channels.into_iter().flatten().map(form_channel).collect();
-    let mut job = json!({
-        "name": at("/jobName"),
-        "namespace": at("/namespace"),
-        "algorithm": algorithm,
-        "priority": at("/priority"),
-        "resources": without_nulls(json!({
-            "cpuCores": at("/resources/instanceResources/cpuCores"),
-            "memoryGiB": at("/resources/instanceResources/memoryGiB"),
-            "gpuCount": at("/resources/instanceResources/gpuCount"),
-            "instanceCount": at("/resources/instanceCount"),
-            "volumeSizeGB": at("/resources/volumeSizeGB"),
-        })),
-        "maxRuntimeSeconds": at("/stoppingCondition/maxRuntimeSeconds"),
-        "channels": channels,
-        "outputUri": at("/outputDataConfig/artifactUri"),
-        "customHyperparameters": at("/customHyperparameters"),
-        "entrypoint": at("/entrypoint"),
-        "headImage": at("/headImage"),
-        "workerImage": at("/workerImage"),
-        "imageUri": at("/algorithm/imageUri"),
-        "pvcName": at("/pvcName"),
-    });
-    job = without_nulls(job);
-    if let Some(members) = job.as_object_mut() {
-        members.insert("hyperparameters".to_owned(), hyperparameters);
-    }
-    job
-}
-
-fn form_channel(channel: &Value) -> Value {
-    let at = |name: &str| channel.get(name).cloned().unwrap_or_default();
-    let bucket = channel.get("bucket").and_then(Value::as_str).unwrap_or_default();
-    let bucket = bucket.split_once("://").map_or(bucket, |(_, rest)| rest).trim_matches('/');
-    let prefix = channel.get("prefix").and_then(Value::as_str).unwrap_or_default();
-    without_nulls(json!({
-        "name": at("channelName"),
-        "type": at("channelType"),
-        "provider": at("storageProvider"),
-        "endpoint": at("endpoint"),
-        "bucket": bucket,
-        "prefix": prefix.trim_start_matches('/'),
-        "contentType": at("contentType"),
-        "featureNames": at("featureNames"),
-        "labelName": at("labelName"),
-    }))
-}
-
-/// Absent, `null` and empty mean the same in a form.
-fn without_nulls(mut object: Value) -> Value {
-    if let Some(members) = object.as_object_mut() {
-        members.retain(|_, value| !value.is_null() && value != "");
-    }
-    object
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    #[test]
-    fn complete_form_becomes_a_job() {
-        let form = json!({
-            "jobName": "a",
-            "algorithm": {"algorithmName": "x"},
-            "resources": {"instanceResources": {"cpuCores": 2}, "volumeSizeGB": 5},
-            "inputDataConfig": [
-                {"channelName": "train", "storageProvider": "minio", "bucket": "storage://b/", "prefix": "/p/"},
-            ],
-            "hyperparameters": {"x": {"rounds": 0}},
-        });
-        let input = JobText::parse(from_form(&form)).unwrap().into_input().unwrap();
-        assert_eq!(input.spec.channels[0].bucket, "b");
-        assert_eq!(input.spec.channels[0].prefix, "p/");
-        assert_eq!(input.spec.resources.volume_size_gb, 5);
-        assert_eq!(input.spec.hyperparameters, json!({"rounds": 0}));
-    }
+    use super::*;
 
     #[test]
     fn slip_in_a_job_is_named() {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use plugin_runtime::{Config, Inspection, PluginRuntime};
 use serde_json::Value;
 
@@ -40,29 +40,8 @@ enum Command {
         /// The component.
         file: PathBuf,
     },
-    /// Converts one job and prints its manifests, before the host has checked and stamped them.
-    Render {
-        /// The component.
-        file: PathBuf,
-        /// The job as the plugin contract describes it; `-` reads stdin.
-        #[arg(long)]
-        job: PathBuf,
-        /// Settings over the plugin's defaults, a JSON object.
-        #[arg(long)]
-        settings: Option<PathBuf>,
-        /// Format of the manifests.
-        #[arg(long, value_enum, default_value_t = Format::Yaml)]
-        output: Format,
-    },
-}
-
-/// How manifests are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One YAML document each.
-    Yaml,
-    /// One JSON array.
-    Json,
+    /// Converts a form and prints the bundle that a host would store.
+    Render(render::RenderArgs),
 }
 
 /// What is wrong with the plugin or the input, as lines for stderr.
@@ -77,9 +56,7 @@ async fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Inspect { file, json } => inspect::run(&file, json).await,
         Command::Check { file } => check::run(&file).await,
-        Command::Render { file, job, settings, output } => {
-            render::run(&file, &job, settings.as_deref(), output).await
-        }
+        Command::Render(args) => render::run(&args).await,
     };
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
+//! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`cancel`] | use-cases of a request |
@@ -17,6 +18,7 @@ pub mod admit;
 pub mod cancel;
 pub mod clock;
 pub mod decide;
+pub mod form;
 pub mod id;
 pub mod intent;
 pub mod job;

@@ -1,10 +1,13 @@
 //! Accepts a job: resolve, validate, convert, admit, and one transaction. Never calls the cluster.
 
+mod conversion;
+mod reading;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::admit::{Owner, Policy, admit};
+use crate::admit::{Change, Policy};
 use crate::clock::{Clock, IdSource};
 use crate::id::JobId;
 use crate::job::{FailureClass, Job, JobSpec, NewEvent, Provenance};
@@ -12,9 +15,12 @@ use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::placement;
 use crate::ports::{
-    Audience, ConversionInput, ConvertRefusal, FieldError, Idempotency, Inserted, JobStore, NewJob,
-    PluginFault, PluginInfo, Plugins, StoreError,
+    Audience, FieldError, Idempotency, Inserted, JobStore, NewJob, PluginFault, PluginInfo,
+    Plugins, StoreError,
 };
+
+pub use conversion::{Converted, Terms, convert};
+pub use reading::{algorithm_of, audience_of, read_form};
 
 /// What a submission needs.
 #[derive(Clone)]
@@ -45,6 +51,8 @@ pub struct Rendered {
     /// The policies, pinned to the target clusters as given; the real ones are pinned to the one
     /// cluster that is chosen when the job is placed.
     pub policies: Vec<Value>,
+    /// What the host set or changed in the plugin's manifests.
+    pub changes: Vec<Change>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -84,36 +92,18 @@ pub enum SubmitError {
     /// The plugin or its sandbox failed.
     #[error("the plugin failed")]
     Plugin(#[source] PluginFault),
-    /// The plugin's manifests break the host's rules. Operators see the list in the log.
+    /// The plugin's manifests break the host's rules.
     #[error("the plugin's manifests were refused")]
     Rejected {
         /// Name of the plugin.
         plugin: String,
-        /// Every violation.
+        /// Every violation; pointers are into the list of manifests.
         errors: Vec<FieldError>,
     },
     /// The store failed. After [`StoreError::Unavailable`] the job may nevertheless exist.
     #[error("the job could not be stored")]
     Store(#[source] StoreError),
 }
-
-/// Checks the hyperparameters alone, so that a form with other mistakes still answers all of them
-/// at once. Empty if the algorithm is unknown.
-pub fn check_hyperparameters(
-    plugins: &dyn Plugins,
-    algorithm: &str,
-    audience: Audience<'_>,
-    hyperparameters: &Value,
-) -> Vec<FieldError> {
-    let Some(plugin) = plugins.resolve(algorithm, audience) else { return Vec::new() };
-    match plugins.prepare(&plugin.digest, hyperparameters) {
-        Ok(prepared) => located(prepared.errors, algorithm),
-        Err(_) => Vec::new(),
-    }
-}
-
-/// Codes of [`admit`] that a form can cause.
-const TOO_LARGE: [&str; 2] = ["string-too-long", "bundle-too-large"];
 
 /// Moves pointers from the hyperparameter object to the form.
 fn located(errors: Vec<FieldError>, algorithm: &str) -> Vec<FieldError> {
@@ -142,69 +132,17 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
             .collect();
         return Err(SubmitError::UnknownAlgorithm { name: spec.algorithm, known });
     };
-    let mut errors = check_name(spec.name.as_str(), &plugin);
-    let prepared = ports
-        .plugins
-        .prepare(&plugin.digest, &spec.hyperparameters)
-        .map_err(SubmitError::Plugin)?;
-    let schema_holds = prepared.errors.is_empty();
-    errors.extend(located(prepared.errors, &spec.algorithm));
-
     let id = JobId::from_name(&spec.name, ports.ids.next());
-    let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
-    let input = ConversionInput { id, spec, settings: None };
-    if schema_holds {
-        let findings =
-            ports.plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
-        errors.extend(findings);
-    }
-    if !errors.is_empty() {
-        return Err(SubmitError::Invalid(errors));
-    }
-    let conversion =
-        match ports.plugins.convert(&plugin.digest, &input).await.map_err(SubmitError::Plugin)? {
-            Ok(conversion) => conversion,
-            Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
-            Err(ConvertRefusal::Unsupported(detail)) => {
-                return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
-            }
-        };
-    let ConversionInput { id, spec, .. } = input;
-    let owner = Owner {
-        job_id: &id,
-        name: &spec.name,
-        namespace: &spec.namespace,
-        algorithm: plugin.algorithm(),
-        origin: &ports.origin,
-        resources: spec.resources,
-    };
-    let bundle = admit(&conversion, &plugin.kinds, owner, &ports.policy).map_err(|errors| {
-        // What is too large is so because of what the form holds, and only its user can shorten it.
-        if errors.iter().all(|error| TOO_LARGE.contains(&error.code.as_str())) {
-            let detail = "The form makes manifests that are larger than a cluster takes; shorten \
-                          its lists and texts.";
-            return SubmitError::Invalid(vec![FieldError::new("", "too-large", detail)]);
-        }
-        SubmitError::Rejected { plugin: plugin.name.clone(), errors }
-    })?;
+    let terms = Terms { policy: &ports.policy, origin: &ports.origin };
+    let Converted { id, spec, bundle, changes, warnings } =
+        convert(&*ports.plugins, &plugin, id, spec, terms).await?;
     let job = new_job(ports, id, spec, &plugin, &bundle);
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
-    Ok(Rendered { job, bundle, policies, warnings: conversion.warnings })
-}
-
-/// Checks the length of the name alone, for a form with other mistakes. Empty if the algorithm is
-/// unknown.
-pub fn check_name_length(
-    plugins: &dyn Plugins,
-    algorithm: &str,
-    audience: Audience<'_>,
-) -> Vec<FieldError> {
-    let plugin = plugins.resolve(algorithm, audience);
-    plugin.map(|plugin| check_name(audience.job_name, &plugin)).unwrap_or_default()
+    Ok(Rendered { job, bundle, policies, changes, warnings })
 }
 
 /// The name must fit the kind of the workload; a plugin with several kinds is held to the widest,
-/// and [`admit`] to the one it chose.
+/// and [`admit`](mod@crate::admit) to the one it chose.
 fn check_name(name: &str, plugin: &PluginInfo) -> Vec<FieldError> {
     let workloads = plugin.kinds.iter().filter(|kind| kind.workload);
     let Some(widest) = workloads.max_by_key(|kind| kind.max_name_length) else {
@@ -296,7 +234,8 @@ pub async fn submit(
             return Ok(Submitted::Replayed(Box::new(job)));
         }
     }
-    let Rendered { job, bundle, warnings, .. } = render(ports, spec).await?;
+    let Rendered { job, bundle, changes, warnings, .. } = render(ports, spec).await?;
+    let changes: Vec<Value> = changes.iter().map(Change::to_value).collect();
     let event = NewEvent {
         kind: "Accepted",
         actor: "user",
@@ -306,6 +245,7 @@ pub async fn submit(
             "pluginSha256": job.provenance.plugin_digest.to_string(),
             "bundleSha256": job.provenance.bundle_digest.to_string(),
             "warnings": warnings,
+            "changes": changes,
         }),
     };
     let new = NewJob { job, bundle, event, idempotency: key };

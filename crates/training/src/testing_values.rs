@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, JobName, Namespace, Sha256Digest};
-use crate::job::{Demand, FailureClass, Job, Provenance, Spread};
+use crate::job::{Demand, FailureClass, Job, JobSpec, Provenance, Resources, Spread};
 use crate::manifest::{Bundle, Manifest, Role};
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::Cluster;
@@ -92,4 +92,34 @@ pub(crate) fn sample_bundle(name: &str) -> Bundle {
             document: document("v1", "PersistentVolumeClaim", &format!("{name}-pvc")),
         },
     ])
+}
+
+/// A form for one 4-core worker, with nothing else in it.
+pub(crate) fn spec(name: &str) -> JobSpec {
+    JobSpec {
+        name: JobName::parse(name).unwrap(),
+        namespace: Namespace::parse("default").unwrap(),
+        priority: 500,
+        algorithm: "xgboost".to_owned(),
+        resources: Resources {
+            cpu_cores: 4,
+            memory_gib: 16,
+            gpu_count: 0,
+            instance_count: 1,
+            volume_size_gb: 0,
+        },
+        max_runtime_seconds: None,
+        channels: Vec::new(),
+        output_uri: None,
+        hyperparameters: json!({}),
+        custom_hyperparameters: serde_json::Map::new(),
+        target_clusters: Vec::new(),
+        spread: Spread::One,
+        entrypoint: None,
+        head_image: None,
+        worker_image: None,
+        image_uri: None,
+        pvc_name: None,
+        request: json!({"jobName": name}),
+    }
 }

@@ -225,54 +225,6 @@ impl Http {
     }
 }
 
-/// `[admission]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Admission {
-    /// Registries and repositories that images may come from, as prefixes; empty for any.
-    pub allowed_images: Vec<String>,
-    /// `apiVersion/Kind` of everything that may be created.
-    pub allowed_kinds: Vec<String>,
-    /// Rules for pods.
-    pub pod_security: PodSecurity,
-}
-
-/// Rules for pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PodSecurity {
-    /// Pod Security Standard *restricted*.
-    Restricted,
-    /// Only what reaches for the node is refused.
-    Baseline,
-}
-
-impl Default for Admission {
-    fn default() -> Self {
-        let policy = training::admit::Policy::default();
-        Self {
-            allowed_images: policy.allowed_images,
-            allowed_kinds: policy.allowed_kinds,
-            pod_security: PodSecurity::Restricted,
-        }
-    }
-}
-
-impl Admission {
-    /// For the use-cases.
-    pub(crate) fn policy(&self) -> training::admit::Policy {
-        training::admit::Policy {
-            allowed_images: self.allowed_images.clone(),
-            allowed_kinds: self.allowed_kinds.clone(),
-            pod_security: match self.pod_security {
-                PodSecurity::Restricted => training::admit::PodSecurity::Restricted,
-                PodSecurity::Baseline => training::admit::PodSecurity::Baseline,
-            },
-            ..training::admit::Policy::default()
-        }
-    }
-}
-
 /// `[reconcile]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -97,3 +97,41 @@ fn dump_is_readable_and_holds_no_password() {
     let file = file(&dump);
     load(&Flags { config: Some(file.path().to_owned()), ..Flags::default() }, &Vec::new()).unwrap();
 }
+
+#[test]
+fn admission_is_the_policy_key_by_key() {
+    let file = file(
+        "[admission]\nallowed_images = ['registry.example/team']\nhelpers = 2\n\
+         pod_security = 'baseline'\nmember_ttl = 'remove'\n",
+    );
+    let flags = Flags { config: Some(file.path().to_owned()), ..Flags::default() };
+    let set = environment(&[
+        ("TRAINYARD__ADMISSION__REQUIRE_IMAGE_DIGEST", "true"),
+        ("TRAINYARD__ADMISSION__SERVICE_ACCOUNTS", "trainer, loader"),
+        ("TRAINYARD__ADMISSION__MAX_NODES", "5000"),
+    ]);
+    let config = load(&flags, &set).unwrap().config;
+    let policy = config.admission.policy();
+    assert_eq!(policy.allowed_images, ["registry.example/team"]);
+    assert_eq!(policy.service_accounts, ["trainer", "loader"]);
+    assert_eq!((policy.helpers, policy.max_nodes, policy.require_image_digest), (2, 5000, true));
+    assert_eq!(policy.pod_security, training::admit::PodSecurity::Baseline);
+    // What is exported is what is in force.
+    let exported = serde_json::from_str(&config.policy()).unwrap();
+    assert_eq!(training::admit::Policy::from_value(&exported).as_ref(), Ok(policy));
+    let section = serde_json::to_value(&config.admission).unwrap();
+    assert_eq!(section, exported);
+}
+
+#[test]
+fn admission_that_cannot_work_is_refused_at_start_with_every_key() {
+    let file = file(
+        "[admission]\nallowed_image = ['x']\nallowed_images = ['a/b:1']\nhelpers = -1\n\
+         service_types = ['Outside']\n",
+    );
+    let flags = Flags { config: Some(file.path().to_owned()), ..Flags::default() };
+    let text = error(&flags, &[]);
+    for key in ["admission", "allowed_image:", "allowed_images:", "helpers:", "service_types:"] {
+        assert!(text.contains(key), "{key}: {text}");
+    }
+}

@@ -3,7 +3,6 @@
 pub(super) mod cancel;
 pub(super) mod delete;
 pub(super) mod events;
-mod form;
 pub(super) mod get;
 pub(super) mod list;
 pub(super) mod manifests;

@@ -44,15 +44,10 @@ impl Failure {
             1 => "The form has 1 error.".to_owned(),
             count => format!("The form has {count} errors."),
         };
-        let errors = errors.into_iter().map(|FieldError { pointer, code, detail }| FieldProblem {
-            pointer,
-            code,
-            detail,
-        });
         Self {
             code: ErrorCode::InvalidForm,
             detail: Some(count),
-            errors: errors.collect(),
+            errors: field_problems(errors),
             cause: None,
         }
     }
@@ -104,15 +99,26 @@ impl Failure {
                 "This idempotency key came before with another body.",
             ),
             SubmitError::Plugin(fault) => Self::plugin(fault),
-            SubmitError::Rejected { plugin, errors } => {
-                let list: Vec<String> = errors
-                    .iter()
-                    .map(|error| format!("{}: {}", error.pointer, error.detail))
-                    .collect();
-                let cause = format!("plugin `{plugin}`: {}", list.join("; "));
-                Self::ours(ErrorCode::ManifestsRefused, cause)
-            }
+            SubmitError::Rejected { plugin, errors } => Self::rejected(&plugin, errors),
             SubmitError::Store(error) => Self::store(error),
+        }
+    }
+
+    /// A plugin's manifests break the host's rules. Unlike other failures of status 5xx this one is
+    /// told in full: whoever owns the plugin has to mend it, and places, rules and names are no
+    /// secrets. The values that a rule about secrets refuses are never quoted.
+    fn rejected(plugin: &str, errors: Vec<FieldError>) -> Self {
+        let list: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail)).collect();
+        let cause = format!("plugin `{plugin}`: {}", list.join("; "));
+        let detail = format!(
+            "The plugin `{plugin}` made manifests that this host's rules forbid. The pointers lead \
+             into its list of manifests."
+        );
+        Self {
+            detail: Some(detail),
+            errors: field_problems(errors),
+            ..Self::ours(ErrorCode::ManifestsRefused, cause)
         }
     }
 
@@ -154,6 +160,11 @@ impl Failure {
         }
         response
     }
+}
+
+fn field_problems(errors: Vec<FieldError>) -> Vec<FieldProblem> {
+    let problem = |FieldError { pointer, code, detail }| FieldProblem { pointer, code, detail };
+    errors.into_iter().map(problem).collect()
 }
 
 /// An error and everything below it, as one line.

@@ -24,10 +24,11 @@ pub(super) async fn render_job(
     let member = form.member.clone();
     let rendered = submit::render(&app.ports, form.spec)
         .await
-        .map_err(|error| super::jobs::submit::failure(error, &member))?;
+        .map_err(|error| Failure::submit(error.pointing_into_form(&member)))?;
     Ok(Json(RenderView {
         manifests: view::manifests(&rendered.bundle),
         policies: rendered.policies,
+        changes: rendered.changes.into_iter().map(view::change).collect(),
         warnings: rendered.warnings,
         plugin: view::provenance(&rendered.job.provenance),
     }))

@@ -214,6 +214,14 @@ async fn failures_of_plugins_are_ours_and_keep_their_details() {
     }
 }
 
+#[tokio::test]
+async fn refused_manifests_are_listed_with_their_places() {
+    let answer = Api::new().submit(&moody("greedy")).await.json();
+    assert_eq!(answer["errors"][0]["pointer"], "/0/kind");
+    assert_eq!(answer["errors"][0]["code"], "kind-not-allowed");
+    assert!(answer["detail"].as_str().unwrap().contains("`trees`"), "{answer}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn stuck_request_times_out() {
     let api = Api::new();
@@ -411,6 +419,7 @@ async fn render_shows_manifests_and_policies_and_stores_nothing() {
     let answer = api.post("/api/v1/render", &form("shown").to_string(), &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["manifests"][0]["role"], "workload");
+    assert_eq!(answer.json()["changes"][0]["pointer"], "/0/metadata/labels");
     assert_eq!(answer.json()["policies"][0]["kind"], "PropagationPolicy");
     assert_eq!(api.get("/api/v1/jobs").await.json(), json!([]));
 }

@@ -1,10 +1,11 @@
 //! From the domain's values to the wire types.
 
 use api_types::{
-    AlgorithmView, ClusterSummary, ClusterView, EventView, JobView, KindView, ManifestView,
-    PluginView, StatusView,
+    AlgorithmView, ChangeView, ClusterSummary, ClusterView, EventView, JobView, KindView,
+    ManifestView, PluginView, StatusView,
 };
 use training::Timestamp;
+use training::admit::Change;
 use training::job::{Event, FailureClass, Job, Provenance};
 use training::manifest::Bundle;
 use training::phase::{Desired, Lifecycle, Phase};
@@ -156,6 +157,11 @@ pub(super) fn manifests(bundle: &Bundle) -> Vec<ManifestView> {
             document: manifest.document.clone(),
         })
         .collect()
+}
+
+pub(super) fn change(change: Change) -> ChangeView {
+    let Change { pointer, rule, detail } = change;
+    ChangeView { pointer, rule, detail }
 }
 
 pub(super) fn cluster_summary(cluster: &Cluster) -> ClusterSummary {

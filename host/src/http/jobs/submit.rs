@@ -6,10 +6,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
-use training::ports::Audience;
-use training::submit::{self, SubmitError, Submitted};
+use training::form::Form;
+use training::submit::{self, Submitted};
 
-use super::form::{self, Form, Surroundings};
 use crate::http::extract::{self, JsonBody};
 use crate::http::problem::Failure;
 use crate::http::{App, view};
@@ -45,7 +44,7 @@ pub(crate) async fn submit_job(
     let member = form.member;
     let submitted = submit::submit(&app.ports, form.spec, key)
         .await
-        .map_err(|error| failure(error, &member))?;
+        .map_err(|error| Failure::submit(error.pointing_into_form(&member)))?;
     let (job, warnings, replayed) = match submitted {
         Submitted::New(job, warnings) => (job, warnings, false),
         Submitted::Replayed(job) => (job, Vec::new(), true),
@@ -60,46 +59,11 @@ pub(crate) async fn submit_job(
     Ok(answer)
 }
 
-/// Reads a form. If it has mistakes, its hyperparameters are checked nevertheless, so that one
-/// answer holds every mistake.
+/// Reads a form.
 pub(crate) fn read_form(app: &App, value: Value) -> Result<Form, Failure> {
     let clusters = app.control.known_clusters();
-    let text = |member: &str| value.get(member).and_then(Value::as_str).unwrap_or_default();
-    let (namespace, name) = (text("namespace").to_owned(), text("jobName").to_owned());
-    let namespace = if namespace.is_empty() { "default" } else { &namespace };
-    let audience = Audience { namespace, job_name: &name };
-    let aliases = |name: &str| {
-        let plugin = app.plugins().resolve(name, audience);
-        plugin.map(|plugin| plugin.algorithms.clone()).unwrap_or_default()
-    };
-    let around = Surroundings { aliases: &aliases, clusters: &clusters };
-    form::parse(value, &around).map_err(|mistaken| {
-        let mut errors = mistaken.errors;
-        if let Some(found) = mistaken.hyperparameters {
-            let plugins = app.plugins();
-            let more =
-                submit::check_hyperparameters(plugins, &found.member, audience, &found.values);
-            errors.extend(more);
-            let named_wrong = errors.iter().any(|error| error.pointer == "/jobName");
-            if !named_wrong {
-                errors.extend(submit::check_name_length(plugins, &found.algorithm, audience));
-            }
-        }
-        Failure::form(errors)
-    })
-}
-
-/// A submission's error as an answer. The use-case points below the algorithm as it was requested;
-/// `member` is where the form has the hyperparameters.
-pub(crate) fn failure(error: SubmitError, member: &str) -> Failure {
-    let SubmitError::Invalid(mut errors) = error else { return Failure::submit(error) };
-    for error in &mut errors {
-        let below = error.pointer.strip_prefix("/hyperparameters/");
-        let below = below.map(|below| below.split_once('/').map_or("", |(_, rest)| rest));
-        if let Some(below) = below {
-            let slash = if below.is_empty() { "" } else { "/" };
-            error.pointer = format!("{}{slash}{below}", form::pointer("/hyperparameters", member));
-        }
-    }
-    Failure::form(errors)
+    let audience = submit::audience_of(&value);
+    let plugin =
+        submit::algorithm_of(&value).and_then(|name| app.plugins().resolve(name, audience));
+    submit::read_form(app.plugins(), plugin.as_deref(), &clusters, value).map_err(Failure::form)
 }

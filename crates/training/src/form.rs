@@ -12,57 +12,64 @@ mod tests;
 mod values;
 
 use serde_json::{Map, Value};
-use training::job::{JobSpec, Resources, Spread};
-use training::ports::FieldError;
-use training::{ClusterName, JobName, Namespace};
 
+use crate::job::{JobSpec, Resources, Spread};
+use crate::ports::FieldError;
+use crate::{ClusterName, JobName, Namespace};
 use reader::{Fields, Mistakes};
 
 /// The priority of a job whose form names none, in the middle of 1 … 1000.
 const DEFAULT_PRIORITY: i32 = 500;
+/// The namespace of a job whose form names none.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// 30 days: longer runs are a sign of a forgotten job.
 const MAX_RUNTIME_SECONDS: u32 = 30 * 24 * 3600;
 
 /// What a form is checked against besides itself.
-pub(crate) struct Surroundings<'a> {
+pub struct Surroundings<'a> {
     /// Every name of the algorithm that has this name, canonical first; empty if unknown.
-    pub(crate) aliases: &'a dyn Fn(&str) -> Vec<String>,
+    pub aliases: &'a dyn Fn(&str) -> Vec<String>,
     /// Clusters that were seen; empty if none ever was, and nothing is checked then.
-    pub(crate) clusters: &'a [ClusterName],
+    pub clusters: &'a [ClusterName],
 }
 
 /// A form with mistakes, and what is known of it nevertheless.
-#[derive(Debug)]
-pub(crate) struct Mistaken {
+#[derive(Debug, thiserror::Error)]
+#[error("the form has {} mistakes", errors.len())]
+pub struct Mistaken {
     /// Every mistake, in the order of reading.
-    pub(crate) errors: Vec<FieldError>,
+    pub errors: Vec<FieldError>,
     /// The algorithm and its hyperparameters if they could be read, so that the caller can check
     /// these, too, before it answers.
-    pub(crate) hyperparameters: Option<Box<Hyperparameters>>,
+    pub hyperparameters: Option<Box<Hyperparameters>>,
 }
 
 /// The part of a form that its plugin's schema will see.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Hyperparameters {
+pub struct Hyperparameters {
     /// As the user wrote it.
-    pub(crate) algorithm: String,
+    pub algorithm: String,
     /// The member of `hyperparameters` that holds them: the algorithm under any of its names.
-    pub(crate) member: String,
+    pub member: String,
     /// The object.
-    pub(crate) values: Value,
+    pub values: Value,
 }
 
 /// A form without mistakes.
 #[derive(Debug)]
-pub(crate) struct Form {
+pub struct Form {
     /// What it asks for.
-    pub(crate) spec: JobSpec,
+    pub spec: JobSpec,
     /// See [`Hyperparameters::member`].
-    pub(crate) member: String,
+    pub member: String,
 }
 
-/// Reads a form.
-pub(crate) fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mistaken> {
+/// Reads a form. Callers want [`read_form`](crate::submit::read_form), which also checks what its
+/// plugin's schema says.
+///
+/// # Errors
+/// Every mistake.
+pub fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mistaken> {
     let mistakes = Mistakes::default();
     mistakes.check_texts(&form);
     let mut hyperparameters = None;
@@ -86,7 +93,7 @@ fn read_form(
 ) -> Option<JobSpec> {
     let name = form.required_text("jobName", 253);
     let name = name.and_then(|text| form.parsed("jobName", JobName::parse(text)));
-    let namespace = form.text("namespace", 253).unwrap_or_else(|| "default".to_owned());
+    let namespace = form.text("namespace", 253).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let namespace = form.parsed("namespace", Namespace::parse(namespace));
     // Older clients send 0 for "not set".
     let priority = form.integer("priority", 0, 1000).filter(|set| *set > 0);
@@ -228,7 +235,7 @@ fn check_custom_keys(form: &Fields<'_>, custom: &Map<String, Value>) {
 }
 
 /// A pointer to a member of what `parent` points to.
-pub(crate) fn pointer(parent: &str, member: &str) -> String {
+pub fn pointer(parent: &str, member: &str) -> String {
     reader::join(parent, member)
 }
 

@@ -1,6 +1,6 @@
 //! Single values of a form that have a shape. Every error is a whole sentence.
 
-use axum::http::Uri;
+use http::Uri;
 
 /// Schemes that a bucket may carry; they say nothing that `storageProvider` does not.
 const BUCKET_SCHEMES: [&str; 4] = ["storage", "s3", "minio", "gs"];

@@ -1,9 +1,9 @@
 //! Tables of forms, and what is said about them.
 
 use serde_json::json;
-use training::job::ChannelType;
 
 use super::*;
+use crate::job::ChannelType;
 
 fn aliases(name: &str) -> Vec<String> {
     let known = ["trees", "trees-alias"];
@@ -55,7 +55,7 @@ fn minimal_form_gets_every_default() {
 
 #[test]
 fn sample_of_the_predecessor_is_accepted() {
-    let text = include_str!("../../../../../tests/data/params.json");
+    let text = include_str!("../../../../tests/data/params.json");
     let form: Value = serde_json::from_str(text).unwrap();
     let spec = spec(form);
     assert_eq!(spec.resources.volume_size_gb, 50);

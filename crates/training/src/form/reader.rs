@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::fmt::Display;
 
 use serde_json::{Map, Value};
-use training::ports::FieldError;
+
+use crate::ports::FieldError;
 
 /// Nobody reads more, and each may quote a part of the form.
 const MAX_MISTAKES: usize = 100;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use training::job::{ChannelType, DataChannel};
-
 use super::reader::Fields;
 use super::values::{self, Location};
+use crate::job::{ChannelType, DataChannel};
 
 /// As many as SageMaker allows.
 const MAX_CHANNELS: usize = 20;

@@ -1,0 +1,101 @@
+//! From a form that was read to the bundle that would be stored. The server and the offline tools
+//! convert through here; given the same plugin, settings, policy, origin and id they get the same
+//! bytes.
+
+use super::{SubmitError, check_name, located};
+use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form};
+use crate::id::JobId;
+use crate::job::JobSpec;
+use crate::manifest::Bundle;
+use crate::ports::{ConversionInput, ConvertRefusal, FieldError, PluginInfo, Plugins};
+
+/// For whom a form is converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// What the manifests may hold.
+    pub policy: &'a Policy,
+    /// Identity of the installation that will own them.
+    pub origin: &'a str,
+}
+
+/// A form and what it became.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// The job's id, as it stands in the bundle.
+    pub id: JobId,
+    /// The form, with the defaults of its plugin's schema.
+    pub spec: JobSpec,
+    /// The manifests.
+    pub bundle: Bundle,
+    /// What the host set or changed in them.
+    pub changes: Vec<Change>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Checks a form against its plugin's schema, rules and the policy, converts it, and admits the
+/// result. Needs neither store nor clock, and draws nothing at random.
+///
+/// # Errors
+/// [`SubmitError::Invalid`] with every mistake, [`SubmitError::Plugin`] or
+/// [`SubmitError::Rejected`].
+pub async fn convert(
+    plugins: &dyn Plugins,
+    plugin: &PluginInfo,
+    id: JobId,
+    spec: JobSpec,
+    terms: Terms<'_>,
+) -> Result<Converted, SubmitError> {
+    let mut errors = check_name(spec.name.as_str(), plugin);
+    let prepared =
+        plugins.prepare(&plugin.digest, &spec.hyperparameters).map_err(SubmitError::Plugin)?;
+    let schema_holds = prepared.errors.is_empty();
+    errors.extend(located(prepared.errors, &spec.algorithm));
+    errors.extend(check_form(&spec, terms.policy));
+
+    let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
+    let input = ConversionInput { id, spec, settings: None };
+    if schema_holds {
+        let findings =
+            plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
+        for finding in findings {
+            // One mistake needs one sentence, and the host's came first.
+            if !errors.iter().any(|error| error.pointer == finding.pointer) {
+                errors.push(finding);
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(SubmitError::Invalid(errors));
+    }
+    let conversion =
+        match plugins.convert(&plugin.digest, &input).await.map_err(SubmitError::Plugin)? {
+            Ok(conversion) => conversion,
+            Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
+            Err(ConvertRefusal::Unsupported(detail)) => {
+                return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
+            }
+        };
+    let ConversionInput { id, spec, .. } = input;
+    let owner = Owner {
+        job_id: &id,
+        name: &spec.name,
+        namespace: &spec.namespace,
+        algorithm: plugin.algorithm(),
+        origin: terms.origin,
+        resources: spec.resources,
+    };
+    let Admitted { bundle, changes } = admit(&conversion, &plugin.kinds, owner, terms.policy)
+        .map_err(|errors| refused(plugin, errors))?;
+    Ok(Converted { id, spec, bundle, changes, warnings: conversion.warnings })
+}
+
+/// Whose fault refused manifests are.
+fn refused(plugin: &PluginInfo, errors: Vec<FieldError>) -> SubmitError {
+    if errors.iter().all(|error| TOO_LARGE.contains(&error.code.as_str())) {
+        let detail = "The form makes manifests that are larger than a cluster takes; shorten its \
+                      lists and texts.";
+        return SubmitError::Invalid(vec![FieldError::new("", "too-large", detail)]);
+    }
+    SubmitError::Rejected { plugin: plugin.name.clone(), errors }
+}
