@@ -246,6 +246,10 @@ impl Plugins for PluginRuntime {
         Arc::clone(&self.changes.hint)
     }
 
+    async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
+        Ok(Arc::clone(&self.find(plugin)?.info))
+    }
+
     fn settings(&self, plugin: &PluginDigest) -> Result<Value, PluginFault> {
         let plugin = self.find(plugin)?;
         serde_json::from_str(plugin.settings.get())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admit::{Owner, Policy, admit};
 use crate::clock::{Clock, IdSource};
-use crate::id::JobId;
+use crate::id::{JobId, Sha256Digest};
 use crate::job::{FailureClass, Job, JobSpec, NewEvent, Provenance};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
@@ -152,7 +152,8 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
 
     let id = JobId::from_name(&spec.name, ports.ids.next());
     let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
-    let input = ConversionInput { id, spec, settings: None };
+    let settings = ports.plugins.settings(&plugin.digest).map_err(SubmitError::Plugin)?;
+    let input = ConversionInput { id, spec, settings: Some(settings) };
     if schema_holds {
         let findings =
             ports.plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
@@ -169,7 +170,9 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
                 return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
             }
         };
-    let ConversionInput { id, spec, .. } = input;
+    let text =
+        ports.plugins.input_text(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
+    let ConversionInput { id, spec, settings } = input;
     let owner = Owner {
         job_id: &id,
         name: &spec.name,
@@ -187,7 +190,10 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
         }
         SubmitError::Rejected { plugin: plugin.name.clone(), errors }
     })?;
-    let job = new_job(ports, id, spec, &plugin, &bundle);
+    let mut job = new_job(ports, id, spec, &plugin, &bundle);
+    job.provenance.settings = settings.map(|settings| settings.to_string());
+    job.provenance.input_digest = Some(Sha256Digest::of(text));
+    job.provenance.plan_digest = Some(conversion.digest());
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
     Ok(Rendered { job, bundle, policies, warnings: conversion.warnings })
 }
@@ -256,6 +262,9 @@ fn new_job(
             schema_digest: plugin.schema_digest,
             bundle_digest: bundle.digest(),
             host_version: ports.host_version.clone(),
+            settings: None,
+            input_digest: None,
+            plan_digest: None,
         },
         created_at: now,
         version: 1,
