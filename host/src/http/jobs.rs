@@ -3,12 +3,13 @@
 pub(super) mod cancel;
 pub(super) mod delete;
 pub(super) mod events;
-mod form;
+pub(super) mod form;
 pub(super) mod get;
 pub(super) mod list;
 pub(super) mod manifests;
 pub(super) mod status;
 pub(super) mod submit;
+pub(super) mod verify;
 
 use training::JobId;
 use training::job::Job;

@@ -12,7 +12,7 @@ use training::ports::{Cluster, PluginInfo};
 
 /// RFC 3339 with microseconds, which is what the store keeps: an answer to a submission shows the
 /// same time as every later one.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
