@@ -205,6 +205,7 @@ pub(super) fn algorithm(plugin: &PluginInfo, with_examples: bool) -> AlgorithmVi
             })
             .collect(),
         schema_path: format!("/api/v1/algorithms/{name}/schema"),
+        schema: None,
         examples: if with_examples { plugin.examples.clone() } else { Vec::new() },
         name: name.to_owned(),
     }
