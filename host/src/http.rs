@@ -8,7 +8,9 @@ mod extract;
 mod health;
 mod jobs;
 mod limits;
+mod metrics;
 mod openapi;
+mod plugins;
 mod problem;
 mod render;
 mod request_id;
@@ -32,6 +34,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use app::{App, Draining};
+pub(crate) use metrics::{UPKEEP, install as install_metrics, upkeep};
 pub(crate) use openapi::document;
 pub(crate) use problem::causes;
 pub(crate) use server::Server;
@@ -56,12 +59,12 @@ pub(crate) fn router(app: App, options: &Options) -> Router {
         .merge(openapi::route(document))
         .with_state(app.clone())
         .layer(from_fn_with_state(limits::Slots::new(options.max_requests), limits::shed));
-    layered(health::router(app).merge(api), options)
+    layered(health::router(app.clone()).merge(metrics::router(app)).merge(api), options)
 }
 
 /// What answers until the store is there: alive, and ready for nothing.
 pub(crate) fn starting_router(options: &Options) -> Router {
-    layered(health::starting_router(), options)
+    layered(health::starting_router().merge(metrics::starting_router()), options)
 }
 
 /// Puts the layers around the routes, outermost first:
@@ -105,7 +108,7 @@ fn cors(options: &Options) -> CorsLayer {
     }
     CorsLayer::new()
         .allow_origin(options.cors_origins.clone())
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
             header::CONTENT_TYPE,
             header::AUTHORIZATION,

@@ -79,6 +79,7 @@ impl Running {
     /// # Errors
     /// The address cannot be listened on, or the configuration cannot work.
     pub async fn launch(config: Config) -> anyhow::Result<Self> {
+        http::install_metrics();
         let options = options(&config)?;
         let max_connections = config.http.max_connections;
         let starting = http::starting_router(&options);

@@ -10,14 +10,16 @@ use job_store::{Connected, DatabaseUrl};
 use plugin_runtime::PluginRuntime;
 use plugin_runtime::signature::TrustedKey;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use training::IdSource as _;
 use training::clock::{RandomIds, SystemClock};
-use training::ports::{ControlPlane, JobStore, Plugins};
-use training::reconcile::Reconcilers;
+use training::plugins::{Follower, PluginPorts};
+use training::ports::{ComponentArchive, ControlPlane, JobStore, Plugins};
+use training::reconcile::{Reconcilers, Stop};
 use training::submit::SubmitPorts;
 
 use crate::config::{Config, Isolation};
-use crate::http::{App, Draining, causes};
+use crate::http::{self, App, Draining, UPKEEP, causes};
 use crate::lifecycle::Lifecycle;
 
 /// Pauses between two tries to reach the database at the start: short at first, because it often
@@ -106,10 +108,23 @@ async fn wire_rest(
             config.plugins.dir.display()
         );
     }
+    // What was loaded is kept before anybody can make a job with it.
+    runtime.set_archive(Arc::clone(&connected.registry) as Arc<dyn ComponentArchive>).await;
+    let decisions = PluginPorts {
+        registry: Arc::clone(&connected.registry),
+        plugins: Arc::clone(&plugins),
+        clock: Arc::new(SystemClock),
+    };
+    let owner = format!("host-{}-{:08x}", std::process::id(), RandomIds.next());
+    let mut follower = Follower::new(decisions.clone(), owner.as_str());
+    // Before the host takes jobs: none of them may meet a version that was not meant for it.
+    follower.round().await.context("what operators decided about plugins")?;
+    let stop = stop_of(lifecycle);
+    lifecycle.spawn_essential("plugin-record", follower.follow(stop));
+    lifecycle.spawn(keep_metrics(lifecycle.soft().clone()));
     let soft = lifecycle.soft().clone();
     lifecycle.spawn_essential("plugins", async move { runtime.follow(soft).await });
     if config.reconcile.enabled {
-        let owner = format!("host-{}-{:08x}", std::process::id(), RandomIds.next());
         let reconcilers = Reconcilers::new(
             Arc::clone(&store),
             Arc::clone(&plugins),
@@ -129,10 +144,11 @@ async fn wire_rest(
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(App { ports: Arc::new(ports), control, draining })
+    Ok(App { ports: Arc::new(ports), decisions, control, draining })
 }
 
-fn start_loops(reconcilers: Reconcilers, lifecycle: &Lifecycle) {
+/// The soft stop as the loops of the domain know it.
+fn stop_of(lifecycle: &Lifecycle) -> Stop {
     let (stop, stopped) = watch::channel(false);
     let soft = lifecycle.soft().clone();
     lifecycle.spawn(async move {
@@ -140,6 +156,18 @@ fn start_loops(reconcilers: Reconcilers, lifecycle: &Lifecycle) {
         // Nobody listens if the loops have ended already.
         let _ = stop.send(true);
     });
+    stopped
+}
+
+/// Sorts measured durations into their buckets although nobody may ask for them.
+async fn keep_metrics(soft: CancellationToken) {
+    while soft.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+        http::upkeep();
+    }
+}
+
+fn start_loops(reconcilers: Reconcilers, lifecycle: &Lifecycle) {
+    let stopped = stop_of(lifecycle);
     let (dispatch, observe) = (reconcilers.clone(), reconcilers);
     let stopped_too = stopped.clone();
     lifecycle.spawn_essential("dispatch", async move { dispatch.dispatch(stopped).await });

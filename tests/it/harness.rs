@@ -26,17 +26,33 @@ pub(crate) struct Setup {
     pub(crate) database: Database,
     /// Further settings of the host, as its environment takes them.
     pub(crate) env: Vec<(&'static str, String)>,
+    /// Files of this host.
+    dir: tempfile::TempDir,
+    /// Whether its plugins are in a directory of its own instead of the shared one.
+    own_plugins: bool,
 }
 
 impl Setup {
     /// SQLite, and workloads at twenty times their usual speed.
     pub(crate) fn sqlite() -> Self {
-        Self { speed: 20.0, database: Database::sqlite(), env: Vec::new() }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { speed: 20.0, database: Database::sqlite(), env: Vec::new(), dir, own_plugins: false }
     }
 
     /// A PostgreSQL database of its own, or `None` with a loud line where there is no server.
     pub(crate) async fn postgres() -> Option<Self> {
         Some(Self { database: Database::postgres().await?, ..Self::sqlite() })
+    }
+
+    /// A plugin directory of its own, empty at first; see [`Setup::plugins_dir`].
+    pub(crate) fn own_plugins(self) -> Self {
+        std::fs::create_dir(self.dir.path().join("plugins")).expect("a plugin directory");
+        Self { own_plugins: true, ..self }
+    }
+
+    /// Where this host's plugins are.
+    pub(crate) fn plugins_dir(&self) -> PathBuf {
+        own_or_shared(self.own_plugins, &self.dir)
     }
 
     /// Workloads at the given speed.
@@ -62,11 +78,12 @@ impl Setup {
             });
             sandbox.create(Some(member), secret).expect("the credentials");
         }
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let Self { database, env, dir, own_plugins, .. } = self;
         let kubeconfig = dir.path().join("karmada.kubeconfig");
         std::fs::write(&kubeconfig, sandbox.kubeconfig()).expect("the kubeconfig is written");
-        let host = Host::start(&self.database, &kubeconfig, dir.path(), &self.env).await;
-        App { sandbox, host, database: self.database, kubeconfig, env: self.env, dir }
+        let plugins = own_or_shared(own_plugins, &dir);
+        let host = Host::start(&database, &kubeconfig, dir.path(), &plugins, &env).await;
+        App { sandbox, host, database, kubeconfig, env, dir, own_plugins }
     }
 }
 
@@ -78,9 +95,15 @@ pub(crate) struct App {
     kubeconfig: PathBuf,
     env: Vec<(&'static str, String)>,
     pub(crate) dir: tempfile::TempDir,
+    own_plugins: bool,
 }
 
 impl App {
+    /// Where this host's plugins are.
+    pub(crate) fn plugins_dir(&self) -> PathBuf {
+        own_or_shared(self.own_plugins, &self.dir)
+    }
+
     /// Kills the host as a power cut would, and starts another one on the same database.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.host.kill();
@@ -89,7 +112,8 @@ impl App {
 
     /// Starts a host where the last one has ended.
     pub(crate) async fn restart(&mut self) {
-        self.host = Host::start(&self.database, &self.kubeconfig, self.dir.path(), &self.env).await;
+        let (plugins, dir) = (self.plugins_dir(), self.dir.path());
+        self.host = Host::start(&self.database, &self.kubeconfig, dir, &plugins, &self.env).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -106,6 +130,18 @@ impl App {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         http::send(&self.host.url, "DELETE", path, None).await
+    }
+
+    /// Sends a request in somebody's name.
+    pub(crate) async fn send_as(
+        &self,
+        actor: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let body = body.map(Value::to_string);
+        http::send_as(&self.host.url, method, path, body, Some(actor)).await
     }
 
     /// Submits a form that must be accepted; returns the job's id.
@@ -172,6 +208,10 @@ impl App {
             .filter(|member| self.sandbox.get(Some(member), api, kind, "default", name).is_some())
             .collect()
     }
+}
+
+fn own_or_shared(own: bool, dir: &tempfile::TempDir) -> PathBuf {
+    if own { dir.path().join("plugins") } else { plugins_dir() }
 }
 
 /// Waits for a state, never for a change.

@@ -6,3 +6,4 @@ mod cli;
 mod flow;
 mod harness;
 mod offline;
+mod plugins;

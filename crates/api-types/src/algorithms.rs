@@ -24,6 +24,10 @@ pub struct AlgorithmView {
     pub kinds: Vec<KindView>,
     /// Path of the JSON Schema of its hyperparameters.
     pub schema_path: String,
+    /// The JSON Schema itself; only in a list with `schema=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub schema: Option<Value>,
     /// Complete example forms; left out of lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]

@@ -5,6 +5,7 @@ mod algorithms;
 mod clusters;
 mod health;
 mod jobs;
+mod plugins;
 mod problem;
 mod render;
 
@@ -14,6 +15,11 @@ pub use health::{CheckView, HealthView, ReadyView};
 pub use jobs::{
     DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus, JobView, Lifecycle, Phase,
     PluginView, StatusView,
+};
+pub use plugins::{
+    CanaryRequest, CanaryView, KeptVersionView, PinRequest, PluginDetail, PluginEventPage,
+    PluginEventView, PluginList, PluginVersionView, RejectedFileView, RouteView, UsageView,
+    Verdict, VerificationItem, VerificationView, VersionState,
 };
 pub use problem::{ErrorCode, FieldProblem, Problem};
 pub use render::{ChangeView, ManifestView, ManifestsView, RenderView};

@@ -22,12 +22,18 @@ pub enum ErrorCode {
     JobNotFound,
     /// No loaded plugin serves the algorithm of this path.
     AlgorithmNotFound,
+    /// There is no plugin of this name.
+    PluginNotFound,
+    /// The plugin has no such version, neither loaded nor kept.
+    PluginVersionNotFound,
     /// The API has no such path.
     RouteNotFound,
     /// The path exists, but not for this method.
     MethodNotAllowed,
     /// Another job holds this name in this namespace.
     NameTaken,
+    /// A decision about a plugin does not fit what is in force.
+    PluginRouteConflict,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// The body is not declared to be JSON.
@@ -42,6 +48,8 @@ pub enum ErrorCode {
     PluginFault,
     /// The plugin ran longer than allowed.
     PluginTimeout,
+    /// The plugin broke its sandbox too often and is not called.
+    PluginQuarantined,
     /// The plugin made manifests that the host's rules forbid.
     ManifestsRefused,
     /// Too many requests at once.
@@ -63,9 +71,12 @@ impl ErrorCode {
         Self::InvalidParameter,
         Self::JobNotFound,
         Self::AlgorithmNotFound,
+        Self::PluginNotFound,
+        Self::PluginVersionNotFound,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
+        Self::PluginRouteConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::KeyReused,
@@ -73,6 +84,7 @@ impl ErrorCode {
         Self::Internal,
         Self::PluginFault,
         Self::PluginTimeout,
+        Self::PluginQuarantined,
         Self::ManifestsRefused,
         Self::Overloaded,
         Self::StoreUnavailable,
@@ -89,9 +101,12 @@ impl ErrorCode {
             Self::InvalidParameter => "invalid-parameter",
             Self::JobNotFound => "job-not-found",
             Self::AlgorithmNotFound => "algorithm-not-found",
+            Self::PluginNotFound => "plugin-not-found",
+            Self::PluginVersionNotFound => "plugin-version-not-found",
             Self::RouteNotFound => "route-not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NameTaken => "name-taken",
+            Self::PluginRouteConflict => "plugin-route-conflict",
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::KeyReused => "key-reused",
@@ -99,6 +114,7 @@ impl ErrorCode {
             Self::Internal => "internal",
             Self::PluginFault => "plugin-fault",
             Self::PluginTimeout => "plugin-timeout",
+            Self::PluginQuarantined => "plugin-quarantined",
             Self::ManifestsRefused => "manifests-refused",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
@@ -115,16 +131,23 @@ impl ErrorCode {
             | Self::UnknownAlgorithm
             | Self::InvalidParameter
             | Self::BadRequest => 400,
-            Self::JobNotFound | Self::AlgorithmNotFound | Self::RouteNotFound => 404,
+            Self::JobNotFound
+            | Self::AlgorithmNotFound
+            | Self::PluginNotFound
+            | Self::PluginVersionNotFound
+            | Self::RouteNotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::NameTaken => 409,
+            Self::NameTaken | Self::PluginRouteConflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::KeyReused => 422,
             Self::Internal | Self::PluginFault | Self::PluginTimeout | Self::ManifestsRefused => {
                 500
             }
-            Self::Overloaded | Self::StoreUnavailable | Self::ControlPlaneUnavailable => 503,
+            Self::PluginQuarantined
+            | Self::Overloaded
+            | Self::StoreUnavailable
+            | Self::ControlPlaneUnavailable => 503,
             Self::RequestTimeout => 504,
         }
     }
@@ -138,9 +161,12 @@ impl ErrorCode {
             Self::InvalidParameter => "Invalid parameter",
             Self::JobNotFound => "Training job not found",
             Self::AlgorithmNotFound => "Algorithm not found",
+            Self::PluginNotFound => "Plugin not found",
+            Self::PluginVersionNotFound => "Plugin version not found",
             Self::RouteNotFound => "Path not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NameTaken => "Job name is taken",
+            Self::PluginRouteConflict => "The decision does not fit what is in force",
             Self::PayloadTooLarge => "Request body too large",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::KeyReused => "Idempotency key was used for another request",
@@ -148,6 +174,7 @@ impl ErrorCode {
             Self::Internal => "Internal error",
             Self::PluginFault => "The plugin failed",
             Self::PluginTimeout => "The plugin took too long",
+            Self::PluginQuarantined => "The plugin is in quarantine",
             Self::ManifestsRefused => "The plugin's manifests were refused",
             Self::Overloaded => "Too many requests at once",
             Self::StoreUnavailable => "The job store is unavailable",

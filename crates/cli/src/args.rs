@@ -13,10 +13,20 @@ pub(crate) struct Args {
     pub(crate) server: String,
     /// How to print the answer. `json` is the API's own.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
-    pub(crate) output: Output,
+    output: Output,
+    /// The same as `--output json`.
+    #[arg(long, global = true)]
+    json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// How to print the answer.
+    pub(crate) fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
 }
 
 /// How to print an answer.
@@ -101,6 +111,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Volumes::Keep)]
         volumes: Volumes,
     },
+    /// Repeat the conversion of a job with the plugin that made it, and compare. Fails if anything
+    /// differs.
+    Verify {
+        /// The job's id.
+        id: String,
+    },
     /// List the member clusters.
     Clusters,
     /// List the algorithms.
@@ -109,6 +125,92 @@ pub(crate) enum Command {
     Schema {
         /// The algorithm, or an alias of it.
         algorithm: String,
+    },
+    /// See and decide which versions of plugins serve.
+    Plugins(Plugins),
+}
+
+/// What is done about plugins.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plugins {
+    /// Who decides, for the record. The host does not check it.
+    #[arg(long, global = true, env = "TRAINYARD_ACTOR")]
+    pub(crate) actor: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: PluginCommand,
+}
+
+/// One version of a plugin.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Version {
+    /// The plugin's name.
+    pub(crate) name: String,
+    /// Its semantic version, or its sha256 with 64 hex digits.
+    pub(crate) version: String,
+}
+
+/// The verbs about plugins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List plugins, versions and rejected files.
+    List,
+    /// Show a plugin with everything that is kept of it.
+    Show {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Make one version serve, whatever others there are.
+    Pin(Version),
+    /// Let the highest version serve again.
+    Unpin {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Try a version on some jobs, or end the trial.
+    Canary {
+        /// The plugin's name.
+        name: String,
+        /// The semantic version to try, or its sha256.
+        #[arg(required_unless_present = "stop")]
+        version: Option<String>,
+        /// Share of all jobs in percent.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+        percent: u8,
+        /// A namespace whose jobs all go to it. May be given several times.
+        #[arg(short, long = "namespace")]
+        namespaces: Vec<String>,
+        /// End the trial.
+        #[arg(long, conflicts_with_all = ["version", "percent", "namespaces"])]
+        stop: bool,
+    },
+    /// Make the version on trial serve every job.
+    Promote {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Make the version serve that served before the last change of the pin.
+    Rollback {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Let a version out of quarantine.
+    Release {
+        /// The plugin's name.
+        name: String,
+        /// The version's sha256.
+        sha256: String,
+    },
+    /// Show what happened to a plugin, or to all, newest first.
+    Events {
+        /// The plugin's name, or that of a file which is none.
+        name: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Only events before this number.
+        #[arg(long)]
+        before: Option<i64>,
     },
 }
 

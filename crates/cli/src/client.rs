@@ -66,6 +66,24 @@ impl Client {
         self.send(request).await
     }
 
+    /// Sends a decision, signed by whoever takes it.
+    pub(crate) async fn decide(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<String>,
+        actor: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let mut request = self.http.request(method, self.url(path));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        if let Some(actor) = actor {
+            request = request.header("x-trainyard-actor", actor);
+        }
+        self.send(request).await
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -1,11 +1,15 @@
 //! What each verb does.
 
+mod plugins;
+
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use api_types::{EventView, JobView, Phase, StatusView};
+use api_types::{
+    EventView, JobView, Phase, StatusView, Verdict, VerificationItem, VerificationView,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -23,7 +27,7 @@ const JOBS: &str = "/api/v1/jobs";
 
 pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
     let client = Client::new(&args.server)?;
-    let output = args.output;
+    let output = args.output();
     match &args.command {
         Command::Submit { form, idempotency_key, wait } => {
             submit(&client, output, form, idempotency_key.as_deref(), *wait).await
@@ -65,6 +69,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             show_message(output, &answer);
             Ok(())
         }
+        Command::Verify { id } => verify(&client, output, id).await,
         Command::Clusters => clusters(&client, output).await,
         Command::Algorithms => algorithms(&client, output).await,
         Command::Schema { algorithm } => {
@@ -72,6 +77,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             printer::json(&client.get(&path).await?);
             Ok(())
         }
+        Command::Plugins(plugins) => plugins::run(&client, output, plugins).await,
     }
 }
 
@@ -256,6 +262,28 @@ fn show_status(output: Output, answer: &Value) -> Result<(), Failure> {
     }
     let status: StatusView = typed(answer)?;
     printer::line(&format!("{:<10} {} {}", status.phase, status.reason, status.message));
+    Ok(())
+}
+
+async fn verify(client: &Client, output: Output, id: &str) -> Result<(), Failure> {
+    let path = format!("{}/verify", job_path(id));
+    let answer = client.post(&path, "{}".to_owned(), None).await?;
+    let verification: VerificationView = typed(&answer)?;
+    if output == Output::Json {
+        printer::json(&answer);
+    } else {
+        let row = |item: &VerificationItem| {
+            vec![item.name.clone(), item.verdict.to_string(), item.message.clone()]
+        };
+        let rows = verification.items.iter().map(row).collect();
+        printer::table(&["WHAT", "VERDICT", "MEANING"], rows);
+    }
+    if verification.verdict == Verdict::Different {
+        return Err(Failure::Job(format!(
+            "job {id} is not what plugin `{}` {} makes of its form now",
+            verification.plugin_name, verification.plugin_version
+        )));
+    }
     Ok(())
 }
 

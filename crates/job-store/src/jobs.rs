@@ -52,12 +52,12 @@ macro_rules! job_values {
     () => {
         "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
          $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, \
-         $37, $38, $39, $40"
+         $37, $38, $39, $40, $41, $42, $43"
     };
 }
 pub(crate) use job_values;
 
-/// Binds `$1` to `$40` to the columns of a [`JobRow`].
+/// Binds `$1` to `$43` to the columns of a [`JobRow`].
 macro_rules! bind_job {
     ($query:expr, $row:expr) => {
         $query
@@ -101,6 +101,9 @@ macro_rules! bind_job {
             .bind($row.started_at)
             .bind($row.finished_at)
             .bind($row.deleted_at)
+            .bind(&$row.settings)
+            .bind(&$row.input_digest)
+            .bind(&$row.plan_digest)
     };
 }
 

@@ -1,9 +1,10 @@
-//! Jobs in PostgreSQL or SQLite: the only source of truth, behind [`training::ports::JobStore`].
+//! Jobs in PostgreSQL or SQLite: the only source of truth, behind [`training::ports::JobStore`] and,
+//! for what is kept about plugins, [`training::ports::PluginRegistry`].
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
-//! | [`jobs`], [`intents`], [`events`] | one SQL text for both databases |
+//! | [`jobs`], [`intents`], [`events`], [`plugins`] | one SQL text for both databases |
 //! | [`dialect`] | the little that differs |
 //! | [`rows`] | between rows and values; the mirror types of stored JSON |
 //! | [`migrate`] | the schema |
@@ -19,6 +20,7 @@ mod events;
 mod intents;
 mod jobs;
 mod migrate;
+mod plugins;
 mod rows;
 mod store;
 
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use training::IdSource;
-use training::ports::JobStore;
+use training::ports::{JobStore, PluginRegistry};
 
 pub use error::ConnectError;
 
@@ -81,6 +83,8 @@ impl fmt::Debug for DatabaseUrl {
 pub struct Connected {
     /// To be shared as widely as needed.
     pub store: Arc<dyn JobStore>,
+    /// What is kept about plugins, in the same database.
+    pub registry: Arc<dyn PluginRegistry>,
     closing: Arc<dyn store::Close>,
 }
 
@@ -110,9 +114,13 @@ pub async fn connect(config: &Config, ids: &dyn IdSource) -> Result<Connected, C
     }
 }
 
-fn connected<S: JobStore + store::Close + 'static>(store: S) -> Connected {
+fn connected<S: JobStore + PluginRegistry + store::Close + 'static>(store: S) -> Connected {
     let store = Arc::new(store);
-    Connected { closing: Arc::clone(&store) as Arc<dyn store::Close>, store }
+    Connected {
+        closing: Arc::clone(&store) as Arc<dyn store::Close>,
+        registry: Arc::clone(&store) as Arc<dyn PluginRegistry>,
+        store,
+    }
 }
 
 #[cfg(test)]

@@ -44,9 +44,9 @@ where
 }
 
 /// Where a value came from, for the error if it is unreadable.
-struct Origin<'a> {
-    table: &'static str,
-    id: &'a str,
+pub(crate) struct Origin<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) id: &'a str,
 }
 
 impl Origin<'_> {
@@ -54,11 +54,11 @@ impl Origin<'_> {
         StoreError::Corrupt { table: self.table, column, id: self.id.to_owned() }
     }
 
-    fn get<T>(&self, column: &'static str, value: Option<T>) -> Result<T, StoreError> {
+    pub(crate) fn get<T>(&self, column: &'static str, value: Option<T>) -> Result<T, StoreError> {
         value.ok_or_else(|| self.corrupt(column))
     }
 
-    fn json<T: for<'de> Deserialize<'de>>(
+    pub(crate) fn json<T: for<'de> Deserialize<'de>>(
         &self,
         column: &'static str,
         text: &str,
@@ -66,7 +66,7 @@ impl Origin<'_> {
         serde_json::from_str(text).map_err(|_| self.corrupt(column))
     }
 
-    fn time(&self, column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
+    pub(crate) fn time(&self, column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
         Timestamp::from_microsecond(micros).map_err(|_| self.corrupt(column))
     }
 
@@ -92,7 +92,7 @@ macro_rules! job_columns {
          schema_digest, bundle_digest, host_version, created_at, version, phase, lifecycle, \
          desired, reason, message, failure, progress, last_known, stale_since, placement, \
          workload_uid, missing_since, delete_volumes, updated_at, submitted_at, started_at, \
-         finished_at, deleted_at"
+         finished_at, deleted_at, settings, input_digest, plan_digest"
     };
 }
 pub(crate) use job_columns;
@@ -109,6 +109,7 @@ macro_rules! row {
         }
     };
 }
+pub(crate) use row;
 
 row!(
     /// A job as it is stored.
@@ -153,6 +154,9 @@ row!(
         started_at: Option<i64>,
         finished_at: Option<i64>,
         deleted_at: Option<i64>,
+        settings: Option<String>,
+        input_digest: Option<String>,
+        plan_digest: Option<String>,
     }
 );
 
@@ -219,6 +223,9 @@ impl JobRow {
             started_at: job.started_at.map(Timestamp::as_microsecond),
             finished_at: job.finished_at.map(Timestamp::as_microsecond),
             deleted_at: job.deleted_at.map(Timestamp::as_microsecond),
+            settings: job.provenance.settings.clone(),
+            input_digest: job.provenance.input_digest.map(|digest| digest.to_string()),
+            plan_digest: job.provenance.plan_digest.map(|digest| digest.to_string()),
         })
     }
 
@@ -227,6 +234,8 @@ impl JobRow {
         let key = self.id.clone();
         let row = Origin { table: Self::TABLE, id: &key };
         let digest = |column, text: &str| row.get(column, Sha256Digest::parse(text).ok());
+        let maybe_digest =
+            |column, text: Option<String>| text.map(|text| digest(column, &text)).transpose();
         let amount = |column, number: i64| row.get(column, u64::try_from(number).ok());
         let placement = self
             .placement
@@ -266,6 +275,9 @@ impl JobRow {
                 schema_digest: digest("schema_digest", &self.schema_digest)?,
                 bundle_digest: digest("bundle_digest", &self.bundle_digest)?,
                 host_version: self.host_version,
+                settings: self.settings,
+                input_digest: maybe_digest("input_digest", self.input_digest)?,
+                plan_digest: maybe_digest("plan_digest", self.plan_digest)?,
             },
             created_at: row.time("created_at", self.created_at)?,
             version: self.version,

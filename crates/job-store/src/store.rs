@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conditional_trait_gen::trait_gen;
 use tokio::sync::Notify;
+use training::clock::SystemClock;
 use training::intent::{Claimed, IntentKind};
 use training::job::{Event, Job, NewEvent};
 use training::manifest::Bundle;
@@ -32,6 +33,8 @@ pub(crate) trait Close: Send + Sync {
 pub(crate) struct SqlStore<B> {
     pub(crate) backend: B,
     hint: Arc<Notify>,
+    /// Dates kept components: who compiles one has no clock.
+    pub(crate) clock: SystemClock,
 }
 
 impl<B> SqlStore<B> {
@@ -55,7 +58,7 @@ impl<B: Backend> Close for SqlStore<B> {
 impl SqlStore<B> {
     /// Takes the migrated database into use.
     pub(crate) async fn open(backend: B, ids: &dyn IdSource) -> Result<Self, ConnectError> {
-        let store = Self { backend, hint: Arc::default() };
+        let store = Self { backend, hint: Arc::default(), clock: SystemClock };
         store.adopt(ids).await.inspect_err(|_| {
             tracing::debug!("The database answers but cannot be used");
         })?;

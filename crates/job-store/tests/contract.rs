@@ -8,7 +8,7 @@ mod databases;
 mod adapter;
 
 use databases::{postgres, sqlite};
-use training::testing::contract;
+use training::testing::{contract, registry_contract};
 
 macro_rules! on_sqlite {
     ($($name:ident),+ $(,)?) => {
@@ -41,3 +41,37 @@ macro_rules! on_postgres {
 
 training::for_each_store_case!(on_sqlite);
 training::for_each_store_case!(on_postgres);
+
+macro_rules! registry_on_sqlite {
+    ($($name:ident),+ $(,)?) => {
+        mod registry_on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let database = super::sqlite();
+                let connected = database.connect().await;
+                let registry = std::sync::Arc::clone(&connected.registry);
+                super::registry_contract::$name(registry).await;
+                connected.close().await;
+            })+
+        }
+    };
+}
+
+macro_rules! registry_on_postgres {
+    ($($name:ident),+ $(,)?) => {
+        mod registry_on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(database) = super::postgres().await else { return };
+                let connected = database.connect().await;
+                let registry = std::sync::Arc::clone(&connected.registry);
+                super::registry_contract::$name(registry).await;
+                connected.close().await;
+                database.drop().await;
+            })+
+        }
+    };
+}
+
+training::for_each_registry_case!(registry_on_sqlite);
+training::for_each_registry_case!(registry_on_postgres);

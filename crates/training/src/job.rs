@@ -170,6 +170,13 @@ pub struct Provenance {
     pub bundle_digest: Sha256Digest,
     /// Version of the host that admitted it.
     pub host_version: String,
+    /// JSON text of the operator's settings that the plugin was given. This and the next two are
+    /// missing from jobs of hosts that did not record them.
+    pub settings: Option<String>,
+    /// sha-256 of the JSON text that the plugin was given.
+    pub input_digest: Option<Sha256Digest>,
+    /// sha-256 of what the plugin answered, before admission.
+    pub plan_digest: Option<Sha256Digest>,
 }
 
 /// Where the job was placed, and why there.

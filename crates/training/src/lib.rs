@@ -6,7 +6,7 @@
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
-//! | [`submit`](mod@submit), [`cancel`] | use-cases of a request |
+//! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -25,6 +25,7 @@ pub mod job;
 pub mod manifest;
 pub mod phase;
 pub mod placement;
+pub mod plugins;
 pub mod ports;
 pub mod reconcile;
 pub mod routing;
@@ -33,6 +34,7 @@ pub mod submit;
 pub mod testing;
 #[cfg(test)]
 mod testing_values;
+pub mod verify;
 
 pub use clock::{Clock, IdSource, Timestamp};
 pub use id::{ClusterName, JobId, JobName, Namespace, PluginDigest, Sha256Digest};

@@ -130,12 +130,7 @@ impl Bundle {
 
     /// The text that is stored and hashed.
     pub fn to_text(&self) -> String {
-        let manifests: Vec<Value> = self
-            .manifests
-            .iter()
-            .map(|manifest| json!({"role": manifest.role.as_str(), "document": manifest.document}))
-            .collect();
-        json!({ "manifests": manifests }).to_string()
+        text_of(&self.manifests)
     }
 
     /// Reads [`Bundle::to_text`] back.
@@ -164,6 +159,15 @@ impl Bundle {
     pub fn digest(&self) -> Sha256Digest {
         Sha256Digest::of(self.to_text())
     }
+}
+
+/// Manifests as one text: roles and documents in their order.
+pub(crate) fn text_of(manifests: &[Manifest]) -> String {
+    let manifests: Vec<Value> = manifests
+        .iter()
+        .map(|manifest| json!({"role": manifest.role.as_str(), "document": manifest.document}))
+        .collect();
+    json!({ "manifests": manifests }).to_string()
 }
 
 /// The labels that mark an object as one of this job, whatever its plugin wrote.

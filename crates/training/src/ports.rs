@@ -16,6 +16,7 @@ pub use plugins::{
     RejectedFile, Report, RunState, Signature, Usage, VersionState,
 };
 pub use registry::{
-    Canary, ComponentArchive, KeptComponent, NewPluginEvent, PluginEvent, PluginRegistry, Route,
+    Canary, ComponentArchive, KeptComponent, KeptVersion, NewPluginEvent, PluginEvent,
+    PluginRegistry, Route,
 };
 pub use store::{Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError};

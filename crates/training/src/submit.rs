@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::admit::{Change, Policy};
 use crate::clock::{Clock, IdSource};
-use crate::id::JobId;
+use crate::id::{JobId, Sha256Digest};
 use crate::job::{FailureClass, Job, JobSpec, NewEvent, Provenance};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
@@ -134,9 +134,12 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     };
     let id = JobId::from_name(&spec.name, ports.ids.next());
     let terms = Terms { policy: &ports.policy, origin: &ports.origin };
-    let Converted { id, spec, bundle, changes, warnings } =
+    let Converted { id, spec, bundle, evidence, changes, warnings } =
         convert(&*ports.plugins, &plugin, id, spec, terms).await?;
-    let job = new_job(ports, id, spec, &plugin, &bundle);
+    let mut job = new_job(ports, id, spec, &plugin, &bundle);
+    job.provenance.settings = Some(evidence.settings.to_string());
+    job.provenance.input_digest = Some(evidence.input);
+    job.provenance.plan_digest = Some(evidence.plan);
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
     Ok(Rendered { job, bundle, policies, changes, warnings })
 }
@@ -194,6 +197,9 @@ fn new_job(
             schema_digest: plugin.schema_digest,
             bundle_digest: bundle.digest(),
             host_version: ports.host_version.clone(),
+            settings: None,
+            input_digest: None,
+            plan_digest: None,
         },
         created_at: now,
         version: 1,

@@ -1,17 +1,23 @@
-//! What tests of this and other crates need: a store in memory, the contract that every store
+//! What tests of this and other crates need: stores in memory, the contracts that every store
 //! must keep, and small valid values. Behind the feature `testing`, never in a product.
 //!
 //! An adapter runs the contract by handing a macro of its own to
-//! [`for_each_store_case!`](crate::for_each_store_case); every case becomes one test, on a store
+//! [`for_each_store_case!`](crate::for_each_store_case) and
+//! [`for_each_registry_case!`](crate::for_each_registry_case); every case becomes one test, on a store
 //! of its own.
 
 #![expect(clippy::unwrap_used, reason = "a case of the contract fails by panicking")]
 
 pub mod contract;
 mod memory;
+mod memory_registry;
+mod plugins;
+pub mod registry_contract;
 pub mod samples;
 
 pub use memory::MemoryStore;
+pub use memory_registry::MemoryRegistry;
+pub use plugins::MemoryPlugins;
 
 /// Calls `$each! { name, name, … }` with the names of all functions in
 /// [`testing::contract`](crate::testing::contract) that are a case.
@@ -66,11 +72,29 @@ macro_rules! for_each_store_case {
     };
 }
 
+/// [`for_each_store_case!`](crate::for_each_store_case) for the cases in
+/// [`testing::registry_contract`](crate::testing::registry_contract).
+#[macro_export]
+macro_rules! for_each_registry_case {
+    ($each:ident) => {
+        $each! {
+            a_fresh_registry_is_empty,
+            a_component_is_kept_byte_for_byte_and_once,
+            a_large_component_is_kept,
+            a_route_is_read_back_equal_in_every_field,
+            a_stale_change_of_a_route_leaves_route_and_history,
+            concurrent_changes_of_one_route_let_one_through,
+            events_are_read_back_newest_first_in_pages,
+            an_event_without_a_digest_and_with_a_zero_byte_is_recorded,
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{MemoryStore, contract};
+    use super::{MemoryRegistry, MemoryStore, contract, registry_contract};
 
     macro_rules! in_memory {
         ($($name:ident),+ $(,)?) => {$(
@@ -82,4 +106,15 @@ mod tests {
     }
 
     for_each_store_case!(in_memory);
+
+    macro_rules! registry_in_memory {
+        ($($name:ident),+ $(,)?) => {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                registry_contract::$name(Arc::new(MemoryRegistry::default())).await;
+            }
+        )+};
+    }
+
+    for_each_registry_case!(registry_in_memory);
 }

@@ -7,18 +7,40 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use training::ports::{Audience, PluginInfo};
 
-use super::extract::PathText;
+use super::extract::{PathText, Query};
 use super::problem::Failure;
 use super::{App, view};
 
 /// List the algorithms
-#[utoipa::path(get, path = "/api/v1/algorithms", tag = "algorithms", responses(
-    (status = 200, description = "By plugin name", body = Vec<AlgorithmView>),
-))]
-pub(super) async fn list_algorithms(State(app): State<App>) -> Json<Vec<AlgorithmView>> {
-    Json(app.plugins().list().iter().map(|plugin| view::algorithm(plugin, false)).collect())
+#[utoipa::path(get, path = "/api/v1/algorithms", tag = "algorithms",
+    params(("schema" = Option<bool>, Query,
+            description = "Put the hyperparameter schema of each algorithm into the answer")),
+    responses(
+        (status = 200, description = "By plugin name", body = Vec<AlgorithmView>),
+        (status = 400, description = "The parameter cannot be used", body = Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_algorithms(
+    State(app): State<App>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Vec<AlgorithmView>>, Failure> {
+    let plugins = app.plugins().list();
+    let algorithms = plugins.iter().map(|plugin| AlgorithmView {
+        // It was read when the plugin was loaded.
+        schema: parameters.schema.then(|| serde_json::from_str(&plugin.schema).ok()).flatten(),
+        ..view::algorithm(plugin, false)
+    });
+    Ok(Json(algorithms.collect()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Parameters {
+    #[serde(default)]
+    schema: bool,
 }
 
 /// Show an algorithm with its example forms

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use training::plugins::PluginPorts;
 use training::ports::{ControlPlane, JobStore, Plugins};
 use training::submit::SubmitPorts;
 
@@ -11,6 +12,8 @@ use training::submit::SubmitPorts;
 pub(crate) struct App {
     /// Everything that a submission needs, the store and the plugins among it.
     pub(crate) ports: Arc<SubmitPorts>,
+    /// Everything that a decision about plugins needs.
+    pub(crate) decisions: PluginPorts,
     /// Only for showing clusters. A submission asks it for nothing but names from memory.
     pub(crate) control: Arc<dyn ControlPlane>,
     /// Set when the host begins to stop.

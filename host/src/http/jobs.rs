@@ -8,6 +8,7 @@ pub(super) mod list;
 pub(super) mod manifests;
 pub(super) mod status;
 pub(super) mod submit;
+pub(super) mod verify;
 
 use training::JobId;
 use training::job::Job;

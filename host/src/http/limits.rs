@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use super::request_id;
+use super::{metrics, request_id};
 
 /// Room for so many requests at once.
 #[derive(Clone)]
@@ -41,8 +41,10 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let started = Instant::now();
     async {
         let response = next.run(request).await;
+        let took = started.elapsed();
+        metrics::request(&method, &route, response.status(), took);
         let status = response.status().as_u16();
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         // Probes come every few seconds, and paths that are no route come from scanners.
         if route.starts_with("/api/") {
             tracing::info!(http.status = status, duration_ms, "{method} {route}: {status}");

@@ -1,13 +1,24 @@
 //! Every route, once: the router and the OpenAPI document are made from the same list.
 
+mod form;
+mod live;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, algorithms, clusters, health, jobs, render};
+use self::live::Live;
+use super::{App, algorithms, clusters, health, jobs, metrics, plugins, render};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,28 +41,47 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::status::get_job_status))
         .routes(routes!(jobs::events::list_job_events))
         .routes(routes!(jobs::manifests::get_job_manifests))
+        .routes(routes!(jobs::verify::verify_job))
         .routes(routes!(render::render_job))
         .routes(routes!(clusters::list_clusters))
         .routes(routes!(clusters::list_cluster_summaries))
         .routes(routes!(algorithms::list_algorithms))
         .routes(routes!(algorithms::get_algorithm))
         .routes(routes!(algorithms::get_algorithm_schema))
+        .merge(plugins::routes())
 }
 
-/// Serves the document.
+/// Serves the document, with what the loaded plugins add to it.
 pub(super) fn route(document: Document) -> Router<App> {
-    let document = complete(document);
-    let serve = move || std::future::ready(axum::Json(document.clone()));
+    // The document is plain data; it can be written.
+    let base = serde_json::to_value(complete(document)).unwrap_or_default();
+    let live = Arc::new(Live::new(base));
+    let serve = move |State(app): State<App>, headers: HeaderMap| {
+        let live = Arc::clone(&live);
+        async move { answer(&live, &app, &headers) }
+    };
     Router::new().route("/api/v1/openapi.json", get(serve))
 }
 
-/// The whole document.
+fn answer(live: &Live, app: &App, headers: &HeaderMap) -> Response {
+    let made = live.document(app.plugins());
+    let fresh = [(header::ETAG, made.tag.clone()), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known == Some(made.tag.as_str()) {
+        return (StatusCode::NOT_MODIFIED, fresh).into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (fresh, kind, made.text.clone()).into_response()
+}
+
+/// The whole document, as it is without plugins.
 pub(crate) fn document() -> Document {
     complete(routes().into_openapi())
 }
 
 fn complete(document: Document) -> Document {
-    let mut document = document.merge_from(health::routes().into_openapi());
+    let document = document.merge_from(health::routes().into_openapi());
+    let mut document = document.merge_from(metrics::routes().into_openapi());
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     document
 }

@@ -9,8 +9,11 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use training::job::Provenance;
+use training::plugins::PluginError;
 use training::ports::{ControlError, FieldError, PluginFault, StoreError};
 use training::submit::SubmitError;
+use training::verify::VerifyError;
 
 use super::request_id;
 
@@ -126,11 +129,57 @@ impl Failure {
         let code = match &fault {
             PluginFault::Busy => ErrorCode::Overloaded,
             PluginFault::TimedOut { .. } => ErrorCode::PluginTimeout,
-            PluginFault::NotLoaded(_)
-            | PluginFault::Failed { .. }
-            | PluginFault::Quarantined { .. } => ErrorCode::PluginFault,
+            PluginFault::Quarantined { .. } => ErrorCode::PluginQuarantined,
+            PluginFault::NotLoaded(_) | PluginFault::Failed { .. } => ErrorCode::PluginFault,
         };
         Self::ours(code, fault)
+    }
+
+    /// A decision about a plugin was not taken.
+    pub(crate) fn decision(error: PluginError) -> Self {
+        let detail = |error: PluginError| match error {
+            PluginError::UnknownPlugin { plugin } => {
+                format!("There is no plugin `{plugin}`, neither loaded nor kept.")
+            }
+            PluginError::UnknownVersion { plugin, version } => format!(
+                "Plugin `{plugin}` has no version {version}, neither loaded nor kept; `GET \
+                 /api/v1/plugins/{plugin}` lists them."
+            ),
+            PluginError::Stale { plugin } => format!(
+                "Somebody else decided about plugin `{plugin}` at the same time. Look at its \
+                 route, and decide again."
+            ),
+            other => other.to_string(),
+        };
+        match error {
+            PluginError::UnknownPlugin { .. } => {
+                Self::refusal(ErrorCode::PluginNotFound, detail(error))
+            }
+            PluginError::UnknownVersion { .. } => {
+                Self::refusal(ErrorCode::PluginVersionNotFound, detail(error))
+            }
+            PluginError::Unfit(_) | PluginError::Stale { .. } => {
+                Self::refusal(ErrorCode::PluginRouteConflict, detail(error))
+            }
+            PluginError::Plugin(fault) => Self::plugin(fault),
+            PluginError::Store(error) => Self::store(error),
+        }
+    }
+
+    /// A job could not be verified.
+    pub(crate) fn verification(error: VerifyError, made_by: &Provenance) -> Self {
+        match error {
+            VerifyError::NotKept => Self::refusal(
+                ErrorCode::PluginVersionNotFound,
+                format!(
+                    "The plugin that made the job, `{}` {} with sha256 {}, is neither loaded nor \
+                     kept. Put its file back into the plugin directory, and ask again.",
+                    made_by.plugin_name, made_by.plugin_version, made_by.plugin_digest
+                ),
+            ),
+            VerifyError::Plugin(fault) => Self::plugin(fault),
+            VerifyError::Store(error) => Self::store(error),
+        }
     }
 
     fn log(&self, request_id: &str, method: &str, route: &str) {

@@ -13,7 +13,7 @@ use training::ports::{Cluster, PluginInfo};
 
 /// RFC 3339 with microseconds, which is what the store keeps: an answer to a submission shows the
 /// same time as every later one.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
@@ -211,6 +211,7 @@ pub(super) fn algorithm(plugin: &PluginInfo, with_examples: bool) -> AlgorithmVi
             })
             .collect(),
         schema_path: format!("/api/v1/algorithms/{name}/schema"),
+        schema: None,
         examples: if with_examples { plugin.examples.clone() } else { Vec::new() },
         name: name.to_owned(),
     }

@@ -24,11 +24,24 @@ impl Answer {
 }
 
 pub(super) async fn send(base: &str, method: &str, path: &str, body: Option<String>) -> Answer {
+    send_as(base, method, path, body, None).await
+}
+
+pub(super) async fn send_as(
+    base: &str,
+    method: &str,
+    path: &str,
+    body: Option<String>,
+    actor: Option<&str>,
+) -> Answer {
     let client = reqwest::Client::new();
     let method = method.parse().expect("a method");
     let mut request = client.request(method, format!("{base}{path}"));
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body);
+    }
+    if let Some(actor) = actor {
+        request = request.header("x-trainyard-actor", actor);
     }
     let response = request.send().await.expect("the host answers");
     let status = response.status().as_u16();

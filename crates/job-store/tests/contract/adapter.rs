@@ -7,7 +7,7 @@ use std::time::Duration;
 use job_store::{Config, ConnectError, DatabaseUrl, connect};
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 use training::clock::RandomIds;
-use training::ports::{Inserted, ListQuery, StoreError};
+use training::ports::{Inserted, ListQuery, NewPluginEvent, StoreError};
 use training::testing::samples::{at, job, keyed, new_job};
 
 use crate::databases::{postgres, sqlite};
@@ -121,11 +121,16 @@ async fn one_bad_write_in_a_group_does_not_harm_the_others() {
 }
 
 /// Damages one column of one row, and what reading it must say.
-const DAMAGE: [(&str, &str, &str); 5] = [
+const DAMAGE: [(&str, &str, &str); 6] = [
     ("UPDATE jobs SET request = '{'", "jobs", "request"),
     ("UPDATE jobs SET target_clusters = '[\"Not A Name\"]'", "jobs", "target_clusters"),
     ("UPDATE jobs SET failure = 'bad-luck'", "jobs", "failure"),
     ("UPDATE jobs SET placement = '{}'", "jobs", "placement"),
+    (
+        "UPDATE jobs SET plan_digest = plugin_name || substr(plugin_digest, 8)",
+        "jobs",
+        "plan_digest",
+    ),
     ("UPDATE bundles SET body = '{\"manifests\":[]}'", "bundles", "body"),
 ];
 
@@ -179,7 +184,7 @@ async fn a_damaged_row_is_an_error_that_names_it_on_postgres() {
         }
         sqlx::query(
             "UPDATE jobs SET request = '{}', target_clusters = '[]', failure = 'none', \
-             placement = NULL",
+             placement = NULL, plan_digest = NULL",
         )
         .execute(&mut raw)
         .await
@@ -189,13 +194,34 @@ async fn a_damaged_row_is_an_error_that_names_it_on_postgres() {
     database.drop().await;
 }
 
+/// What nobody may do to a history.
+const REWRITES: [&str; 4] = [
+    "UPDATE job_events SET reason = 'x'",
+    "DELETE FROM job_events",
+    "UPDATE plugin_events SET actor = 'x'",
+    "DELETE FROM plugin_events",
+];
+
+fn plugin_event() -> NewPluginEvent {
+    NewPluginEvent {
+        at: at(1),
+        plugin: "trees".to_owned(),
+        kind: "Pinned".to_owned(),
+        digest: None,
+        actor: "ada".to_owned(),
+        message: "Pinned.".to_owned(),
+        evidence: serde_json::Value::Null,
+    }
+}
+
 #[tokio::test]
 async fn history_is_append_only_in_the_database() {
     let file = sqlite();
     let connected = file.connect().await;
     connected.store.insert(&new_job(job("one", 1))).await.unwrap();
     let mut raw = SqliteConnection::connect(&file.url()).await.unwrap();
-    for sql in ["UPDATE job_events SET reason = 'x'", "DELETE FROM job_events"] {
+    connected.registry.record(&[plugin_event()]).await.unwrap();
+    for sql in REWRITES {
         let refused = sqlx::query(sql).execute(&mut raw).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
@@ -204,7 +230,8 @@ async fn history_is_append_only_in_the_database() {
     let connected = database.connect().await;
     connected.store.insert(&new_job(job("one", 1))).await.unwrap();
     let mut raw = PgConnection::connect(&database.url()).await.unwrap();
-    for sql in ["UPDATE job_events SET reason = 'x'", "DELETE FROM job_events"] {
+    connected.registry.record(&[plugin_event()]).await.unwrap();
+    for sql in REWRITES {
         let refused = sqlx::query(sql).execute(&mut raw).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
@@ -260,7 +287,7 @@ fn many(series: &str) -> String {
          'one', NULL, 1, 1, 0, 'v', 'k', 'p', '1', '{digest}', '{digest}', '{digest}', '1', \
          n * 1000, 1, CASE WHEN n % 1000 = 0 THEN 'Running' ELSE 'Succeeded' END, 'Active', \
          'Run', '', '', 'none', NULL, NULL, NULL, NULL, NULL, NULL, FALSE, n, NULL, NULL, \
-         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL FROM {series}"
+         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL, NULL, NULL, NULL FROM {series}"
     )
 }
 

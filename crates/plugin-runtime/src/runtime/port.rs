@@ -173,6 +173,10 @@ impl Plugins for PluginRuntime {
         Arc::clone(&self.changes.hint)
     }
 
+    async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
+        Ok(Arc::clone(&self.find_or_fetch(plugin).await?.info))
+    }
+
     fn prepare(
         &self,
         plugin: &PluginDigest,

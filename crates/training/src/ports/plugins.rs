@@ -100,6 +100,13 @@ pub struct Conversion {
     pub warnings: Vec<String>,
 }
 
+impl Conversion {
+    /// sha-256 of the plan: roles and documents in their order. Warnings are talk, not plan.
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(crate::manifest::text_of(&self.manifests))
+    }
+}
+
 /// A plugin, or the runtime around it, failed. Never the user's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginFault {
@@ -350,6 +357,10 @@ pub trait Plugins: Send + Sync {
 
     /// Rings when something happened. A hint: it may ring for nothing or be missed.
     fn hint(&self) -> Arc<Notify>;
+
+    /// What a version says about itself, after loading it from the archive if need be. The
+    /// synchronous methods know it from then on, for a while.
+    async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault>;
 
     /// Checks hyperparameters against the plugin's schema and fills its defaults. Runs no guest.
     fn prepare(

@@ -22,6 +22,19 @@ pub struct KeptComponent {
     pub bytes: Vec<u8>,
 }
 
+/// What is known of a kept component without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptVersion {
+    /// sha-256 of its bytes.
+    pub digest: PluginDigest,
+    /// Its semantic version.
+    pub version: String,
+    /// Number of its bytes.
+    pub size: u64,
+    /// When it was kept.
+    pub first_seen: Timestamp,
+}
+
 /// Keeps components by content, so that a job can be read and verified after its plugin's file is
 /// gone, and on every host of the installation.
 #[async_trait]
@@ -97,6 +110,9 @@ pub struct PluginEvent {
 /// Keeps what operators decided about plugins, and their history. Each method is one transaction.
 #[async_trait]
 pub trait PluginRegistry: ComponentArchive {
+    /// What is kept of one plugin, latest first, then by digest.
+    async fn kept_versions(&self, plugin: &str) -> Result<Vec<KeptVersion>, StoreError>;
+
     /// Every route, by plugin.
     async fn routes(&self) -> Result<Vec<Route>, StoreError>;
 

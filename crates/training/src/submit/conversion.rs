@@ -2,9 +2,11 @@
 //! convert through here; given the same plugin, settings, policy, origin and id they get the same
 //! bytes.
 
+use serde_json::Value;
+
 use super::{SubmitError, check_name, located};
 use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form};
-use crate::id::JobId;
+use crate::id::{JobId, Sha256Digest};
 use crate::job::JobSpec;
 use crate::manifest::Bundle;
 use crate::ports::{ConversionInput, ConvertRefusal, FieldError, PluginInfo, Plugins};
@@ -27,10 +29,23 @@ pub struct Converted {
     pub spec: JobSpec,
     /// The manifests.
     pub bundle: Bundle,
+    /// What proves later that these are the plugin's manifests of this form.
+    pub evidence: Evidence,
     /// What the host set or changed in them.
     pub changes: Vec<Change>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// What a repetition of a conversion is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The operator's settings that were in force.
+    pub settings: Value,
+    /// sha-256 of the JSON text that the plugin was given.
+    pub input: Sha256Digest,
+    /// sha-256 of what it answered.
+    pub plan: Sha256Digest,
 }
 
 /// Checks a form against its plugin's schema, rules and the policy, converts it, and admits the
@@ -54,7 +69,9 @@ pub async fn convert(
     errors.extend(check_form(&spec, terms.policy));
 
     let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
-    let input = ConversionInput { id, spec, settings: None };
+    // Given by value, so that a change of the settings meanwhile cannot come between.
+    let settings = plugins.settings(&plugin.digest).map_err(SubmitError::Plugin)?;
+    let input = ConversionInput { id, spec, settings: Some(settings) };
     if schema_holds {
         let findings =
             plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
@@ -76,7 +93,13 @@ pub async fn convert(
                 return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
             }
         };
-    let ConversionInput { id, spec, .. } = input;
+    let text = plugins.input_text(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
+    let ConversionInput { id, spec, settings } = input;
+    let evidence = Evidence {
+        settings: settings.unwrap_or_default(),
+        input: Sha256Digest::of(text),
+        plan: conversion.digest(),
+    };
     let owner = Owner {
         job_id: &id,
         name: &spec.name,
@@ -87,7 +110,7 @@ pub async fn convert(
     };
     let Admitted { bundle, changes } = admit(&conversion, &plugin.kinds, owner, terms.policy)
         .map_err(|errors| refused(plugin, errors))?;
-    Ok(Converted { id, spec, bundle, changes, warnings: conversion.warnings })
+    Ok(Converted { id, spec, bundle, evidence, changes, warnings: conversion.warnings })
 }
 
 /// Whose fault refused manifests are.

@@ -40,6 +40,9 @@ pub fn job(name: &str, number: u32) -> Job {
             schema_digest: Sha256Digest::of("schema"),
             bundle_digest: bundle.digest(),
             host_version: "0.1.0".to_owned(),
+            settings: None,
+            input_digest: None,
+            plan_digest: None,
         },
         created_at: at(i64::from(number)),
         version: 1,
@@ -66,7 +69,14 @@ pub fn job(name: &str, number: u32) -> Job {
 
 /// [`job`] with a value other than the usual in every field that a new job may have.
 pub fn full_job(name: &str, number: u32) -> Job {
+    let small = job(name, number);
     Job {
+        provenance: Provenance {
+            settings: Some(r#"{"image":"é:1","ratio":0.30000000000000004}"#.to_owned()),
+            input_digest: Some(Sha256Digest::of("input")),
+            plan_digest: Some(Sha256Digest::of("plan")),
+            ..small.provenance.clone()
+        },
         namespace: Namespace::parse("team-a").unwrap(),
         algorithm: "lightgbm".to_owned(),
         priority: 1000,
@@ -88,7 +98,7 @@ pub fn full_job(name: &str, number: u32) -> Job {
         updated_at: at(3),
         submitted_at: Some(at(4)),
         started_at: Some(at(5)),
-        ..job(name, number)
+        ..small
     }
 }
 

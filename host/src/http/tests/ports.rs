@@ -77,6 +77,15 @@ impl Plugins for OnePlugin {
         Arc::default()
     }
 
+    async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
+        let info = info();
+        if info.digest == *plugin {
+            Ok(Arc::new(info))
+        } else {
+            Err(PluginFault::NotLoaded(*plugin))
+        }
+    }
+
     fn settings(&self, _: &PluginDigest) -> Result<Value, PluginFault> {
         Ok(json!({}))
     }

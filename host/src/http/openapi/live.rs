@@ -1,0 +1,144 @@
+//! The document with what the loaded plugins add: for each algorithm a component for its
+//! hyperparameters and one for its complete form, and the form of any of them as request body.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use training::ports::{PluginInfo, Plugins};
+use training::{PluginDigest, Sha256Digest};
+
+use super::form;
+
+/// The name of the component that stands for every form.
+const ANY_FORM: &str = "JobForm";
+/// Operations whose body is a form.
+const TAKE_FORMS: [&str; 2] = ["/api/v1/jobs", "/api/v1/render"];
+
+/// Makes the document, and keeps the last one.
+pub(super) struct Live {
+    /// Without plugins.
+    base: Value,
+    last: Mutex<Option<(Vec<PluginDigest>, Arc<Made>)>>,
+}
+
+/// A document that was made.
+pub(super) struct Made {
+    /// As JSON.
+    pub(super) text: Bytes,
+    /// For `If-None-Match`.
+    pub(super) tag: String,
+}
+
+impl Live {
+    pub(super) fn new(base: Value) -> Self {
+        Self { base, last: Mutex::new(None) }
+    }
+
+    /// The document for the plugins as they serve now. It depends on nothing but their bytes, so it
+    /// is made anew only when other versions serve.
+    pub(super) fn document(&self, plugins: &dyn Plugins) -> Arc<Made> {
+        let serving = plugins.list();
+        let key: Vec<PluginDigest> = serving.iter().map(|plugin| plugin.digest).collect();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, made)) = last.as_ref().filter(|(known, _)| *known == key) {
+            return Arc::clone(made);
+        }
+        let text = with_algorithms(self.base.clone(), &serving).to_string();
+        let tag = format!("\"{}\"", Sha256Digest::of(&text));
+        let made = Arc::new(Made { text: Bytes::from(text), tag });
+        *last = Some((key, Arc::clone(&made)));
+        made
+    }
+}
+
+/// Adds the components of these plugins to a document.
+pub(super) fn with_algorithms(mut document: Value, plugins: &[Arc<PluginInfo>]) -> Value {
+    let mut forms = Vec::new();
+    let mut examples = Map::new();
+    for plugin in plugins {
+        // A plugin's schema was read when it was loaded.
+        let Ok(schema) = serde_json::from_str::<Value>(&plugin.schema) else { continue };
+        let name = component_name(plugin.algorithm());
+        let (parameters, whole) = (format!("Hyperparameters.{name}"), format!("JobForm.{name}"));
+        let base = format!("#/components/schemas/{parameters}");
+        let mut form = form::schema(&plugin.algorithms, &plugin.title, &base);
+        form["description"] = Value::from(plugin.summary.as_str());
+        if !plugin.examples.is_empty() {
+            form["examples"] = Value::from(plugin.examples.clone());
+        }
+        for (index, example) in plugin.examples.iter().enumerate() {
+            let shown = json!({"summary": plugin.title, "value": example});
+            examples.insert(format!("{name}-{}", index + 1), shown);
+        }
+        forms.push(json!({"$ref": format!("#/components/schemas/{whole}")}));
+        let components = &mut document["components"]["schemas"];
+        components[parameters] = rebased(schema, &base);
+        components[whole] = form;
+    }
+    if forms.is_empty() {
+        return document;
+    }
+    // The name of the algorithm tells the forms apart. It lies too deep for a `discriminator`.
+    document["components"]["schemas"][ANY_FORM] = json!({"oneOf": forms});
+    for path in TAKE_FORMS {
+        let body = &mut document["paths"][path]["post"]["requestBody"]["content"];
+        let content = &mut body["application/json"];
+        content["schema"] = json!({"$ref": format!("#/components/schemas/{ANY_FORM}")});
+        content["examples"] = Value::Object(examples.clone());
+    }
+    document
+}
+
+/// A name that may stand in `components`: letters, digits, `.` and `-` stay, every other byte is
+/// written as `_` and its two hex digits, so that different names stay different.
+pub(super) fn component_name(name: &str) -> String {
+    name.bytes().fold(String::with_capacity(name.len()), |mut safe, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') {
+            safe.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(safe, "_{byte:02x}");
+        }
+        safe
+    })
+}
+
+/// Members whose value is a map from any name to a schema.
+const MAPS: [&str; 5] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+/// Members whose value is data, whatever it looks like.
+const DATA: [&str; 5] = ["const", "enum", "default", "example", "examples"];
+
+/// A plugin's schema as a part of the document that lies at `base`: references into it lead there,
+/// and what would make it a document of its own is gone.
+pub(super) fn rebased(mut schema: Value, base: &str) -> Value {
+    rebase(&mut schema, base);
+    schema
+}
+
+fn rebase(schema: &mut Value, base: &str) {
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(|schema| rebase(schema, base)),
+        Value::Object(members) => {
+            members.retain(|name, _| !matches!(name.as_str(), "$id" | "$schema"));
+            for (name, value) in members {
+                if name == "$ref"
+                    && let Value::String(target) = value
+                {
+                    if let Some(inside) = target.strip_prefix('#') {
+                        *target = format!("{base}{inside}");
+                    }
+                } else if MAPS.contains(&name.as_str())
+                    && let Value::Object(schemas) = value
+                {
+                    schemas.values_mut().for_each(|schema| rebase(schema, base));
+                } else if !DATA.contains(&name.as_str()) {
+                    rebase(value, base);
+                }
+            }
+        }
+        _ => {}
+    }
+}

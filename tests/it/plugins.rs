@@ -1,0 +1,6 @@
+//! Plugins as an operator sees them: versions, decisions, records, proofs, measurements.
+
+mod guest;
+mod routes;
+mod surfaces;
+mod verify;
