@@ -5,7 +5,7 @@ mod database;
 mod http;
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use database::Database;
@@ -26,12 +26,14 @@ pub(crate) struct Setup {
     pub(crate) database: Database,
     /// Further settings of the host, as its environment takes them.
     pub(crate) env: Vec<(&'static str, String)>,
+    /// The plugin directory, if not the one with the built plugins.
+    pub(crate) plugins: Option<PathBuf>,
 }
 
 impl Setup {
     /// SQLite, and workloads at twenty times their usual speed.
     pub(crate) fn sqlite() -> Self {
-        Self { speed: 20.0, database: Database::sqlite(), env: Vec::new() }
+        Self { speed: 20.0, database: Database::sqlite(), env: Vec::new(), plugins: None }
     }
 
     /// A PostgreSQL database of its own, or `None` with a loud line where there is no server.
@@ -42,6 +44,11 @@ impl Setup {
     /// Workloads at the given speed.
     pub(crate) fn speed(self, speed: f64) -> Self {
         Self { speed, ..self }
+    }
+
+    /// A plugin directory of the test's own.
+    pub(crate) fn plugins(self, dir: &Path) -> Self {
+        Self { plugins: Some(dir.to_owned()), ..self }
     }
 
     /// Starts everything and waits until it is ready.
@@ -65,8 +72,9 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("karmada.kubeconfig");
         std::fs::write(&kubeconfig, sandbox.kubeconfig()).expect("the kubeconfig is written");
-        let host = Host::start(&self.database, &kubeconfig, dir.path(), &self.env).await;
-        App { sandbox, host, database: self.database, kubeconfig, env: self.env, dir }
+        let plugins = self.plugins.unwrap_or_else(process::plugins_dir);
+        let host = Host::start(&self.database, &kubeconfig, dir.path(), &plugins, &self.env).await;
+        App { sandbox, host, database: self.database, kubeconfig, plugins, env: self.env, dir }
     }
 }
 
@@ -76,6 +84,7 @@ pub(crate) struct App {
     pub(crate) host: Host,
     pub(crate) database: Database,
     kubeconfig: PathBuf,
+    plugins: PathBuf,
     env: Vec<(&'static str, String)>,
     pub(crate) dir: tempfile::TempDir,
 }
@@ -89,7 +98,8 @@ impl App {
 
     /// Starts a host where the last one has ended.
     pub(crate) async fn restart(&mut self) {
-        self.host = Host::start(&self.database, &self.kubeconfig, self.dir.path(), &self.env).await;
+        let (dir, plugins) = (self.dir.path(), &self.plugins);
+        self.host = Host::start(&self.database, &self.kubeconfig, dir, plugins, &self.env).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

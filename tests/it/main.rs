@@ -4,4 +4,5 @@
 mod api;
 mod cli;
 mod flow;
+mod guide;
 mod harness;

@@ -21,6 +21,7 @@ impl Host {
         database: &Database,
         kubeconfig: &Path,
         dir: &Path,
+        plugins: &Path,
         env: &[(&'static str, String)],
     ) -> Self {
         let port = free_port();
@@ -32,7 +33,7 @@ impl Host {
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--database-url", &database.url(dir)])
             .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
-            .args(["--plugins-dir", &plugins_dir().display().to_string()])
+            .args(["--plugins-dir", &plugins.display().to_string()])
             .args(["--cache-dir", &cache_dir().display().to_string()])
             .env("RUST_LOG", "info,training=debug")
             .envs(env.iter().map(|(name, value)| (*name, value.as_str())))
