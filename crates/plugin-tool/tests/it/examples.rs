@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::conformance::Loaded;
-use crate::support::{run, tool};
+use crate::support::{native_tests, run, tool};
 
 fn folder(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples").join(language)
@@ -23,6 +23,7 @@ fn built(name: &str) -> Option<PathBuf> {
 }
 
 async fn conforms(language: &str, name: &str) {
+    native_tests(language, &folder(language));
     let Some(component) = built(name) else { return };
     let loaded = Loaded::open(&component).await;
     assert_eq!(loaded.plugin.info.name, name);
@@ -48,8 +49,8 @@ fn examples_carry_the_library_of_the_templates() {
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let mut compared = 0;
     for (language, same) in [
-        ("python", ["src/trainyard", "src/component.py", "tests/kit.py", "requirements.txt"]),
-        ("javascript", ["src/trainyard", "src/component.js", "tests/kit.js", "src/component.js"]),
+        ("python", &["src/trainyard", "src/component.py", "tests/kit.py", "requirements.txt"][..]),
+        ("javascript", &["src/trainyard", "src/component.js", "tests/kit.js"][..]),
     ] {
         for path in same {
             let (ours, theirs) = (templates.join(language).join(path), folder(language).join(path));
@@ -61,9 +62,10 @@ fn examples_carry_the_library_of_the_templates() {
             };
             for file in files.iter().filter(|file| file.as_path() != Path::new("__pycache__")) {
                 let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-                let (ours, theirs) = match file.as_os_str().is_empty() {
-                    true => (read(&ours), read(&theirs)),
-                    false => (read(&ours.join(file)), read(&theirs.join(file))),
+                let (ours, theirs) = if file.as_os_str().is_empty() {
+                    (read(&ours), read(&theirs))
+                } else {
+                    (read(&ours.join(file)), read(&theirs.join(file)))
                 };
                 assert_eq!(ours, theirs, "{language}/{path} {}", file.display());
                 compared += 1;

@@ -65,3 +65,20 @@ pub(crate) fn skipped(output: &Output, err: &str) -> bool {
     }
     missing
 }
+
+/// Runs a project's own tests where its interpreter is there. They leave nothing behind.
+pub(crate) fn native_tests(language: &str, project: &Path) {
+    let (program, args) = match language {
+        "python" => ("python3", &["-m", "unittest", "discover", "tests"][..]),
+        "javascript" => ("node", &["--test"][..]),
+        other => panic!("no tests are known for {other}"),
+    };
+    if Command::new(program).arg("--version").output().is_err() {
+        assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "1"), "no {program}");
+        eprintln!("SKIPPED: the tests of {} need {program}", project.display());
+        return;
+    }
+    let (output, out, err) = run(Command::new(program).args(args).current_dir(project));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(!project.join("src/__pycache__").exists(), "tests left a cache behind");
+}
