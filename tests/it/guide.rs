@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Setup, program, repo};
+use crate::harness::{Setup, plugins_dir, program, repo};
 
 /// What the guide calls the host.
 const HOST: &str = "http://127.0.0.1:8080";
@@ -59,6 +59,10 @@ fn shows(output: &str, shown: &[String]) -> Result<(), String> {
 #[tokio::test]
 async fn a_newcomer_follows_the_guide_to_a_job_that_ran() {
     let plugins = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(plugins_dir()).unwrap() {
+        let built = entry.unwrap().path();
+        std::fs::copy(&built, plugins.path().join(built.file_name().unwrap())).unwrap();
+    }
     let app = Setup::sqlite().plugins(plugins.path()).start().await;
     // A clone, as far as the guide looks at it.
     let clone = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use database::Database;
 pub(crate) use http::Answer;
 use karmada_sandbox::{Config, Sandbox, TimeMode};
-pub(crate) use process::{Host, program};
+pub(crate) use process::{Host, plugins_dir, program};
 use serde_json::{Value, json};
 
 /// The longest that a test waits for a state. Far above what is needed; a test that needs it
@@ -72,7 +72,7 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("karmada.kubeconfig");
         std::fs::write(&kubeconfig, sandbox.kubeconfig()).expect("the kubeconfig is written");
-        let plugins = self.plugins.unwrap_or_else(process::plugins_dir);
+        let plugins = self.plugins.unwrap_or_else(plugins_dir);
         let host = Host::start(&self.database, &kubeconfig, dir.path(), &plugins, &self.env).await;
         App { sandbox, host, database: self.database, kubeconfig, plugins, env: self.env, dir }
     }
