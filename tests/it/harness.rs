@@ -5,7 +5,7 @@ mod database;
 mod http;
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use database::Database;
@@ -59,6 +59,7 @@ impl Setup {
     pub(crate) fn speed(self, speed: f64) -> Self {
         Self { speed, ..self }
     }
+
 
     /// Starts everything and waits until it is ready.
     pub(crate) async fn start(self) -> App {

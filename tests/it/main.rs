@@ -4,6 +4,7 @@
 mod api;
 mod cli;
 mod flow;
+mod guide;
 mod harness;
 mod offline;
 mod plugins;

@@ -8,6 +8,7 @@ mod cmd;
 mod contract;
 mod deny;
 mod dev;
+mod examples;
 mod openapi;
 mod plugins;
 mod postgres;
@@ -35,6 +36,9 @@ enum Command {
         /// Where the `.wasm` files go [default: `plugins` in the target directory]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Build the examples in Python and JavaScript, too; fetches their compilers once
+        #[arg(long)]
+        examples: bool,
     },
     /// Build everything, then run the host against a sandbox control plane
     Dev(dev::DevArgs),
@@ -86,10 +90,14 @@ fn run(args: Args) -> Result<()> {
     cmd::catch_signals()?;
     let repo = setup::Repo::find()?;
     match args.command {
-        Command::Plugins { out } => {
+        Command::Plugins { out, examples } => {
             setup::wasm_targets(&repo)?;
-            let out = out.unwrap_or_else(|| repo.plugins_dir());
-            setup::build_plugins(&repo, &out).map(drop)
+            let dir = out.clone().unwrap_or_else(|| repo.plugins_dir());
+            setup::build_plugins(&repo, &dir)?;
+            if examples {
+                examples::build(&repo, &out.unwrap_or_else(|| repo.examples_dir()))?;
+            }
+            Ok(())
         }
         Command::Dev(args) => dev::run(&repo, &args),
         Command::Test { args } => test::run(&repo, &test::Options { ci: false, args }),

@@ -39,6 +39,11 @@ impl Repo {
         self.target.join("plugins")
     }
 
+    /// Where built examples go: a host that runs our plugins should not load them by chance.
+    pub(crate) fn examples_dir(&self) -> PathBuf {
+        self.target.join("examples-plugins")
+    }
+
     /// Where `cargo build` puts binaries.
     pub(crate) fn bin_dir(&self) -> PathBuf {
         self.target.join("debug")

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::postgres::{Durability, Postgres};
 use crate::setup::Repo;
-use crate::{cmd, setup};
+use crate::{cmd, examples, setup};
 
 /// Names a server to use instead of a throw-away one.
 pub(crate) const POSTGRES_URL: &str = "TRAINYARD_TEST_POSTGRES_URL";
@@ -23,13 +23,16 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     setup::c_compiler()?;
     setup::wasm_targets(repo)?;
     setup::build_plugins(repo, &repo.plugins_dir())?;
+    let packages = chosen_packages(&options.args);
+    if packages.is_empty() || packages.contains(&"plugin-tool") {
+        examples::build(repo, &repo.examples_dir())?;
+    }
     let server = match std::env::var(POSTGRES_URL) {
         Ok(url) if !url.is_empty() => Server::Given(url),
         _ => Server::Own(Postgres::start(Durability::Fast)?),
     };
     let env = Env { repo, url: server.url(), ci: options.ci };
 
-    let packages = chosen_packages(&options.args);
     if packages.is_empty() || packages.contains(&"tests") {
         // The whole-system tests start our programs, which the runner alone would not build.
         setup::build_workspace(repo)?;
@@ -109,6 +112,7 @@ impl Env<'_> {
         command
             .env(POSTGRES_URL, &self.url)
             .env("TRAINYARD_PLUGINS_DIR", self.repo.plugins_dir())
+            .env("TRAINYARD_EXAMPLES_DIR", self.repo.examples_dir())
             .env("TRAINYARD_BIN_DIR", self.repo.bin_dir());
         if self.ci {
             command.env("INSTA_UPDATE", "no").env("CI", "true");

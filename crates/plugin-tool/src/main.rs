@@ -3,9 +3,11 @@
 //! Data goes to stdout, talk to stderr. Exit code 0: fine; 1: the plugin or the input is wrong;
 //! 2: this program could not do its work.
 
+mod build;
 mod check;
 mod inspect;
 mod job;
+mod new;
 mod render;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +29,10 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes the project of a new plugin.
+    New(new::NewArgs),
+    /// Builds the plugin in a folder.
+    Build(build::BuildArgs),
     /// Shows what a plugin says about itself.
     Inspect {
         /// The component.
@@ -54,6 +60,8 @@ type Outcome<T> = anyhow::Result<Result<T, Wrong>>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let outcome = match Args::parse().command {
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&args),
         Command::Inspect { file, json } => inspect::run(&file, json).await,
         Command::Check { file } => check::run(&file).await,
         Command::Render(args) => render::run(&args).await,

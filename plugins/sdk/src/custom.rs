@@ -19,6 +19,21 @@ impl<'a> CustomHyperparameters<'a> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
 
+    /// All of it as one compact JSON object, for training programs that read it themselves.
+    pub fn to_json(&self) -> String {
+        let mut out = String::from("{");
+        for (key, value) in self.iter() {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(&serde_json::Value::from(key).to_string());
+            out.push(':');
+            out.push_str(&compact(value.get()));
+        }
+        out.push('}');
+        out
+    }
+
     /// True if the user added nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -138,6 +153,14 @@ mod tests {
         ] {
             assert_eq!(value_of(json), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn everything_is_one_object_in_the_users_order() {
+        let text = r#"{ "z\"": [1, 2], "a": { "k": "x y" }, "n": 1.50 }"#;
+        let custom: CustomHyperparameters<'_> = serde_json::from_str(text).unwrap();
+        assert_eq!(custom.to_json(), r#"{"z\"":[1,2],"a":{"k":"x y"},"n":1.50}"#);
+        assert_eq!(CustomHyperparameters::default().to_json(), "{}");
     }
 
     #[test]

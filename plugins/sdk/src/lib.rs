@@ -54,6 +54,7 @@ pub mod manifest;
 pub mod number;
 pub mod runtime_env;
 pub mod schema;
+pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
@@ -68,7 +69,7 @@ pub use crate::bindings::trainyard::converter::types::{
 pub use crate::custom::CustomHyperparameters;
 pub use crate::job::{Channel, ChannelType, Job, Provider, Resources};
 pub use crate::text::Text;
-pub use crate::workload::Workload;
+pub use crate::workload::{Condition, Workload};
 #[doc(hidden)]
 pub use {schemars, serde, wit_bindgen::rt};
 

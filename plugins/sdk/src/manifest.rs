@@ -1,6 +1,7 @@
 //! Typed manifests. Plain structs that serialise in one pass: building the same tree of generic
 //! JSON values first costs five times as much.
 
+pub mod job;
 pub mod meta;
 pub mod pod;
 pub mod pvc;

@@ -7,6 +7,17 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default)]
 pub struct Workload(Value);
 
+/// A condition that holds. What is absent, empty or not text is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition<'w> {
+    /// A CamelCase word.
+    pub reason: Option<&'w str>,
+    /// For people.
+    pub message: Option<&'w str>,
+    /// RFC 3339.
+    pub last_transition_time: Option<&'w str>,
+}
+
 impl Workload {
     /// Reads any text; what is not JSON becomes an empty object.
     pub fn parse(json: &str) -> Self {
@@ -28,8 +39,25 @@ impl Workload {
         self.0.pointer(pointer)?.as_u64()
     }
 
+    /// The condition of this type in `status.conditions`, if it holds.
+    pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
+        let conditions = self.0.pointer("/status/conditions")?.as_array()?;
+        let found = conditions.iter().find(|condition| {
+            text(condition, "type") == Some(kind) && text(condition, "status") == Some("True")
+        })?;
+        Some(Condition {
+            reason: text(found, "reason"),
+            message: text(found, "message"),
+            last_transition_time: text(found, "lastTransitionTime"),
+        })
+    }
+
     /// Whether the cluster has reported any status.
     pub fn has_status(&self) -> bool {
         self.0.get("status").is_some_and(Value::is_object)
     }
+}
+
+fn text<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
+    object.get(name)?.as_str().filter(|text| !text.is_empty())
 }

@@ -1,6 +1,7 @@
 //! What the status of a RayJob means. Only the pair of deployment status and job status tells:
 //! `Complete` is also said of a job that was stopped, and a failed attempt may be retried.
 
+use plugin_sdk::status::{is_label_value, quotable, reason_word};
 use plugin_sdk::{FailureClass, LogTarget, Report, RunState, Workload};
 
 /// One reading of a status, of whatever version of the operator.
@@ -105,7 +106,7 @@ fn failed(workload: &Workload, reason: &str, class: FailureClass) -> Report {
         }
     };
     let mut report =
-        Report::new(RunState::Failed, &camel_case(reason), with_detail(message, workload));
+        Report::new(RunState::Failed, &reason_word(reason), with_detail(message, workload));
     report.failure = class;
     report
 }
@@ -127,23 +128,6 @@ fn waiting_for_workers(workload: &Workload) -> String {
     format!("The cluster is being started: {ready} of {desired} workers are ready.")
 }
 
-/// Bounds what is copied from the cluster: a report is kept for ever.
-fn quotable(text: &str) -> String {
-    const MOST: usize = 1024;
-    let mut quoted: String =
-        text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MOST).is_some() {
-        quoted.push('…');
-    }
-    quoted
-}
-
-/// Reasons are single words, whatever an operator writes.
-fn camel_case(reason: &str) -> String {
-    let word: String = reason.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-    if word.is_empty() { "Failed".to_owned() } else { word }
-}
-
 fn logs(workload: &Workload) -> Vec<LogTarget> {
     let mut logs = Vec::with_capacity(3);
     let name = workload.name();
@@ -158,10 +142,4 @@ fn logs(workload: &Workload) -> Vec<LogTarget> {
         }
     }
     logs
-}
-
-/// A value that could change the meaning of a selector must not get into one.
-fn is_label_value(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }

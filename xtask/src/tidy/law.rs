@@ -90,8 +90,15 @@ pub(super) const LAWS: &[Law] = &[
         because: "a simulator that shares our code shares our mistakes",
     },
     Law {
+        package: "plugin-build",
+        may: &[],
+        tests_may: &[],
+        never: &["tokio", "axum", "sqlx", "kube", "wasmtime", "reqwest"],
+        because: "it runs compilers and never a plugin, and xtask must build in seconds",
+    },
+    Law {
         package: "plugin-tool",
-        may: &["plugin-runtime", "training"],
+        may: &["plugin-build", "plugin-runtime", "training"],
         tests_may: &[],
         never: &["axum", "sqlx", "kube"],
         because: "a plugin author's tool needs neither server nor database nor cluster",
@@ -136,7 +143,7 @@ pub(super) const LAWS: &[Law] = &[
     },
     Law {
         package: "xtask",
-        may: &[],
+        may: &["plugin-build"],
         tests_may: &[],
         never: &["tokio", "axum", "sqlx", "kube", "wasmtime", "reqwest"],
         because: "it must build in seconds, even when everything else is broken",

@@ -1,5 +1,6 @@
 //! Pods, as far as converters describe them. The host adds the security settings.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::ser::SerializeMap;
@@ -22,6 +23,9 @@ pub struct PodTemplate<'a> {
 pub struct PodSpec<'a> {
     /// At least one.
     pub containers: [Container<'a>; 1],
+    /// What happens to a container that ended; absent: what the operator wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<&'static str>,
     /// Every volume that a container mounts.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub volumes: &'a [Volume<'a>],
@@ -47,12 +51,15 @@ pub struct Container<'a> {
     pub name: &'static str,
     /// What it runs.
     pub image: &'a str,
+    /// Command and arguments; empty: the image's own.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub command: &'a [&'a str],
     /// Ports it listens on.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub ports: &'static [Port],
-    /// Variables that come from Secrets.
+    /// Variables of its environment.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub env: &'a [SecretVariable<'a>],
+    pub env: &'a [Variable<'a>],
     /// What it may use.
     pub resources: ResourceRequirements<'a>,
     /// Where its volumes appear.
@@ -70,37 +77,65 @@ pub struct Port {
     pub name: &'static str,
 }
 
-/// A variable whose value the kubelet reads from a Secret, so that no manifest holds it.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretVariable<'a> {
-    /// Name of the variable.
-    pub name: &'static str,
-    /// Where its value is.
-    pub value_from: SecretSource<'a>,
+/// An environment variable.
+#[derive(Clone, Debug)]
+pub enum Variable<'a> {
+    /// With a value that anybody may read.
+    Value {
+        /// Name of the variable.
+        name: Cow<'a, str>,
+        /// Its value.
+        value: Cow<'a, str>,
+    },
+    /// With a value that the kubelet reads from a Secret, so that no manifest holds it.
+    Secret {
+        /// Name of the variable.
+        name: &'static str,
+        /// Name of the Secret.
+        secret: &'a str,
+        /// Key within it.
+        key: &'a str,
+    },
 }
 
-/// Wrapper that Kubernetes wants.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretSource<'a> {
-    /// Where the value is.
-    pub secret_key_ref: SecretKey<'a>,
-}
+impl<'a> Variable<'a> {
+    /// The variable `name` with this value.
+    pub fn value(name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> Self {
+        Self::Value { name: name.into(), value: value.into() }
+    }
 
-/// One key of one Secret.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct SecretKey<'a> {
-    /// Name of the Secret.
-    pub name: &'a str,
-    /// Key within it.
-    pub key: &'a str,
-}
-
-impl<'a> SecretVariable<'a> {
     /// The variable `name` from key `key` of the Secret `secret`.
-    pub fn new(name: &'static str, secret: &'a str, key: &'a str) -> Self {
-        Self { name, value_from: SecretSource { secret_key_ref: SecretKey { name: secret, key } } }
+    pub fn secret(name: &'static str, secret: &'a str, key: &'a str) -> Self {
+        Self::Secret { name, secret, key }
+    }
+}
+
+impl Serialize for Variable<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Source<'a> {
+            secret_key_ref: Key<'a>,
+        }
+        #[derive(Serialize)]
+        struct Key<'a> {
+            name: &'a str,
+            key: &'a str,
+        }
+
+        let mut map = serializer.serialize_map(Some(2))?;
+        match self {
+            Self::Value { name, value } => {
+                map.serialize_entry("name", name)?;
+                map.serialize_entry("value", value)?;
+            }
+            Self::Secret { name, secret, key } => {
+                map.serialize_entry("name", name)?;
+                let source = Source { secret_key_ref: Key { name: secret, key } };
+                map.serialize_entry("valueFrom", &source)?;
+            }
+        }
+        map.end()
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use plugin_sdk::manifest::meta::{Metadata, Pairs, TemplateMetadata};
 use plugin_sdk::manifest::pod::{
-    Container, EmptyDir, LocalReference, PodSpec, PodTemplate, Port, Quantities, SecretVariable,
-    Volume, VolumeMount, VolumeSource,
+    Container, EmptyDir, LocalReference, PodSpec, PodTemplate, Port, Quantities, Variable, Volume,
+    VolumeMount, VolumeSource,
 };
 use plugin_sdk::manifest::rayjob::{
     HEAD_PORTS, HeadGroup, NoParams, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
@@ -30,8 +30,8 @@ pub(super) fn push(
     let (volumes, mounts, count) = volumes(job, storage);
     let (volumes, mounts) = (volumes.get(..count), mounts.get(..count));
     let credentials = [
-        SecretVariable::new("S3_ACCESS_KEY", &settings.s3_secret, &settings.s3_access_key),
-        SecretVariable::new("S3_SECRET_KEY", &settings.s3_secret, &settings.s3_secret_key),
+        Variable::secret("S3_ACCESS_KEY", &settings.s3_secret, &settings.s3_access_key),
+        Variable::secret("S3_SECRET_KEY", &settings.s3_secret, &settings.s3_secret_key),
     ];
     // Without data there is nothing to log in to, and a Secret that is missing would keep the
     // pods from starting.
@@ -115,7 +115,7 @@ fn volumes<'j>(
 /// What the pods of a job have in common.
 struct Pods<'a> {
     job: &'a XgboostJob<'a>,
-    env: &'a [SecretVariable<'a>],
+    env: &'a [Variable<'a>],
     volumes: &'a [Volume<'a>],
     mounts: &'a [VolumeMount<'a>],
 }
@@ -149,11 +149,13 @@ impl<'a> Pods<'a> {
                 containers: [Container {
                     name,
                     image,
+                    command: &[],
                     ports,
                     env,
                     resources: quantities.into(),
                     volume_mounts: mounts,
                 }],
+                restart_policy: None,
                 volumes,
                 node_selector,
                 tolerations,

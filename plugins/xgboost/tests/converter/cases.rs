@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use plugin_sdk::testing::{assert_cases, run};
+use plugin_sdk::testing::run;
+use plugin_sdk::testing::snapshots::assert_cases;
 use serde_json::{Value, json};
 use xgboost::Xgboost;
 

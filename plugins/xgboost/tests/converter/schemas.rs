@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use plugin_sdk::testing::{cases, run};
+use plugin_sdk::testing::run;
+use plugin_sdk::testing::snapshots::cases;
 use plugin_sdk::{Failure, guest};
 use serde_json::{Value, json};
 use xgboost::Xgboost;
