@@ -44,7 +44,7 @@ pub enum Wanted {
     Digest(PluginDigest),
 }
 
-/// Why a decision was not taken. Nothing was stored.
+/// Why a decision was not taken. Nothing was stored, unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// Nothing of this name is loaded, kept or routed.
@@ -73,7 +73,8 @@ pub enum PluginError {
     /// The version cannot be loaded.
     #[error("the version cannot be used")]
     Plugin(#[source] PluginFault),
-    /// The store failed.
+    /// The store failed. After [`StoreError::Unavailable`] the decision may nevertheless be in
+    /// force.
     #[error("the decision could not be stored")]
     Store(#[source] StoreError),
 }
@@ -365,8 +366,14 @@ async fn change(
         Moved::Done => {}
     }
     tracing::info!(plugin.name = %route.plugin, actor = %route.updated_by, "{}", event.message);
-    let routes = ports.registry.routes().await.map_err(PluginError::Store)?;
-    ports.plugins.set_routes(&routes).await;
+    match ports.registry.routes().await {
+        Ok(routes) => ports.plugins.set_routes(&routes).await,
+        // The decision is durable, so it is not answered with an error; the loop takes it over.
+        Err(error) => {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::warn!(error, "The route of `{}` is in force a little later", route.plugin);
+        }
+    }
     Ok(Route { version: route.version + 1, ..route })
 }
 

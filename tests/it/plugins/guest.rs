@@ -33,8 +33,12 @@ pub(super) fn component(version: &str) -> Vec<u8> {
     let world = resolve.select_world(&[contract], Some("plugin")).expect("its world");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("the contract fits the module");
-    let encoder = ComponentEncoder::default().validate(true).module(&module);
-    encoder.and_then(|mut encoder| encoder.encode()).expect("a component")
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .expect("a core module")
+        .encode()
+        .expect("a component")
 }
 
 const BASE: u32 = 1024;
