@@ -7,6 +7,7 @@
 //! | `bindings`, `input`, `answer` | the contract's types, to the guest and back |
 //! | `sandbox`, `guest_log` | one call: store, instance, deadline, log |
 //! | `source`, `cache`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
+//! | [`signature`] | who stands behind a file |
 //! | `catalog`, `changes`, `usage` | which plugins there are, what happened to them, what they did |
 //! | `runtime` | the port |
 //!
@@ -30,6 +31,7 @@ mod plugin;
 mod runtime;
 mod sandbox;
 mod schema;
+pub mod signature;
 mod source;
 mod text;
 mod usage;
