@@ -22,6 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     setup::c_compiler()?;
     setup::wasm_targets(repo)?;
+    setup::optional_programs();
     setup::build_plugins(repo, &repo.plugins_dir())?;
     let server = match std::env::var(POSTGRES_URL) {
         Ok(url) if !url.is_empty() => Server::Given(url),

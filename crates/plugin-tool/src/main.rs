@@ -3,10 +3,24 @@
 //! Data goes to stdout, talk to stderr. Exit code 0: fine; 1: the plugin or the input is wrong;
 //! 2: this program could not do its work.
 
+mod bench;
+mod candidate;
 mod check;
+mod diff;
+mod export;
+mod forms;
 mod inspect;
 mod job;
+mod jobs;
+mod keys;
+mod oci;
+mod policy;
+mod progress;
+mod record;
 mod render;
+mod replay;
+mod sign;
+mod unified;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,11 +49,26 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Loads a plugin as the host would, and converts each of its examples twice.
-    Check {
-        /// The component.
-        file: PathBuf,
-    },
+    /// Tries a plugin against everything that a host and a cluster will ask of it.
+    Check(check::Args),
+    /// Compares two versions of a plugin and says what its version number must promise.
+    Diff(diff::Args),
+    /// Makes the manifests of stored jobs again and shows what would be different.
+    Replay(replay::Args),
+    /// Writes stored jobs to a file that `replay` reads.
+    Export(export::Args),
+    /// Makes a pair of keys to sign plugins with.
+    Keygen(sign::KeygenArgs),
+    /// Signs a plugin; minisign can verify the signature, too.
+    Sign(sign::SignArgs),
+    /// Checks who signed a plugin.
+    Verify(sign::VerifyArgs),
+    /// Puts a plugin into an OCI registry or a folder of that format.
+    Push(oci::PushArgs),
+    /// Gets a plugin from an OCI registry or a folder of that format.
+    Pull(oci::PullArgs),
+    /// Measures what a call costs on this machine.
+    Bench(bench::Args),
     /// Converts one job and prints its manifests, before the host has checked and stamped them.
     Render {
         /// The component.
@@ -76,7 +105,16 @@ type Outcome<T> = anyhow::Result<Result<T, Wrong>>;
 async fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Inspect { file, json } => inspect::run(&file, json).await,
-        Command::Check { file } => check::run(&file).await,
+        Command::Check(args) => check::run(&args).await,
+        Command::Diff(args) => diff::run(&args).await,
+        Command::Replay(args) => replay::run(&args).await,
+        Command::Export(args) => export::run(&args).await,
+        Command::Keygen(args) => sign::keygen(&args),
+        Command::Sign(args) => sign::sign(&args).await,
+        Command::Verify(args) => sign::verify(&args),
+        Command::Push(args) => oci::push(&args).await,
+        Command::Pull(args) => oci::pull(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Render { file, job, settings, output } => {
             render::run(&file, &job, settings.as_deref(), output).await
         }
@@ -85,7 +123,12 @@ async fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(Wrong(lines))) => {
             for line in lines {
-                eprintln!("error: {line}");
+                // What to do comes after what is wrong, and is no error itself.
+                if line.starts_with("hint: ") {
+                    eprintln!("{line}");
+                } else {
+                    eprintln!("error: {line}");
+                }
             }
             ExitCode::from(1)
         }
