@@ -60,7 +60,6 @@ impl Setup {
         Self { speed, ..self }
     }
 
-
     /// Starts everything and waits until it is ready.
     pub(crate) async fn start(self) -> App {
         let time = TimeMode::Auto { speed: self.speed };

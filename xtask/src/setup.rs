@@ -108,3 +108,32 @@ pub(crate) fn c_compiler() -> Result<()> {
     }
     Ok(())
 }
+
+/// Programs that some tests want and skip loudly without: the package of Debian that has each.
+const OPTIONAL: [(&str, &str); 2] =
+    [("docker-registry", "docker-registry"), ("minisign", "minisign")];
+
+/// Installs what is missing of [`OPTIONAL`] where that asks nobody: as root, with apt. A machine
+/// that cannot install them only loses the tests that want them.
+pub(crate) fn optional_programs() {
+    let missing: Vec<&str> = OPTIONAL
+        .into_iter()
+        .filter(|(program, _)| cmd::find_program(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let root = cmd::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if root && cmd::find_program("apt-get").is_some() {
+        println!("test: installing {}", missing.join(", "));
+        let mut install = Command::new("apt-get");
+        install.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
+        // Single-user mode to the scripts of the packages: no service is started.
+        install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+        if cmd::output(&mut install).is_ok() {
+            return;
+        }
+    }
+    eprintln!("hint: more tests run with: apt-get install {}", missing.join(" "));
+}

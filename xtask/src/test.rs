@@ -22,6 +22,7 @@ pub(crate) struct Options {
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     setup::c_compiler()?;
     setup::wasm_targets(repo)?;
+    setup::optional_programs();
     setup::build_plugins(repo, &repo.plugins_dir())?;
     let packages = chosen_packages(&options.args);
     if packages.is_empty() || packages.contains(&"plugin-tool") {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
 //! | [`jobs`], [`intents`], [`events`], [`plugins`] | one SQL text for both databases |
+//! | [`history`] | a session for programs that only look back |
 //! | [`dialect`] | the little that differs |
 //! | [`rows`] | between rows and values; the mirror types of stored JSON |
 //! | [`migrate`] | the schema |
@@ -17,6 +18,7 @@ mod backend;
 mod dialect;
 mod error;
 mod events;
+mod history;
 mod intents;
 mod jobs;
 mod migrate;
@@ -32,6 +34,7 @@ use training::IdSource;
 use training::ports::{JobStore, PluginRegistry};
 
 pub use error::ConnectError;
+pub use history::{History, HistoryQuery, StoredJob};
 
 use backend::postgres::PostgresBackend;
 use backend::sqlite::SqliteBackend;

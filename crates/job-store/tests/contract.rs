@@ -7,6 +7,9 @@ mod databases;
 #[path = "contract/adapter.rs"]
 mod adapter;
 
+#[path = "contract/looking_back.rs"]
+mod looking_back;
+
 use databases::{postgres, sqlite};
 use training::testing::{contract, registry_contract};
 

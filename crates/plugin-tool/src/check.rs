@@ -1,120 +1,181 @@
-//! `check`: everything that a host would find out about a plugin, before a host does.
+//! `check`: the conformance kit. Everything that a host would find out about a plugin, before a
+//! host does.
 
-use std::path::Path;
+mod cluster;
+mod demand;
+mod generate;
+mod golden;
+mod judge;
+mod limits;
+mod lint;
+mod properties;
+mod report;
+mod statuses;
+mod values;
 
-use plugin_runtime::Inspection;
+use std::path::PathBuf;
+
+use anyhow::Context;
 use serde_json::{Value, json};
-use training::JobId;
-use training::manifest::Role;
-use training::ports::{Conversion, ConversionInput, PluginInfo, Plugins};
+use training::admit::Policy;
 
-use crate::job::{RANDOM, from_form};
-use crate::{Outcome, Wrong, config, load, render, start};
+use self::cluster::ClusterSchemas;
+use self::judge::Judge;
+use self::report::{Report, Section};
+use crate::candidate::{Candidate, Setup};
+use crate::{Outcome, Wrong};
 
-pub(crate) async fn run(file: &Path) -> Outcome<()> {
-    let runtime = start(config()).await?;
-    let found = match load(&runtime, file).await {
-        Ok(found) => found,
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The component.
+    file: PathBuf,
+    /// Folder of golden cases: `NAME/form.json` with `plan.json` or `findings.json` beside it.
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+    /// Writes the outcome of each case as its new truth.
+    #[arg(long, requires = "cases")]
+    update: bool,
+    /// Folder with CustomResourceDefinitions and OpenAPI documents of the clusters.
+    #[arg(long, value_name = "DIR", env = "TRAINYARD_SCHEMAS")]
+    schemas: Option<PathBuf>,
+    /// Number that the generated jobs follow from; by default one of the plugin's own.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Random jobs, besides those that are tried one edge at a time.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    jobs: usize,
+    /// Checks the plugin with its own examples only; no jobs are generated.
+    #[arg(long)]
+    examples_only: bool,
+    /// Prints the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &Args) -> Outcome<()> {
+    let scratch = tempfile::tempdir().context("no temporary folder can be made")?;
+    let cache = scratch.path().join("compiled");
+    let setup = Setup::plain(Some(cache.clone()));
+    let first = match Candidate::load(&args.file, &setup).await? {
+        Ok(candidate) => candidate,
+        Err(Wrong(why)) => return Ok(not_loaded(args, &why)),
+    };
+    let second = match Candidate::load(&args.file, &setup).await? {
+        Ok(candidate) => candidate,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    let Inspection { info, .. } = &found;
-    println!("ok    loads: {} {} ({} bytes)", info.name, info.version, found.bytes);
-    println!("ok    description, both schemas and their defaults");
-    let mut failures = Vec::new();
-    if info.examples.is_empty() {
-        failures.push("there is no example".to_owned());
-    }
-    for (index, form) in info.examples.iter().enumerate() {
-        let outcome = check_example(&*runtime, info, form).await;
-        report(&format!("example {index}"), outcome, &mut failures);
-    }
-    for kind in info.kinds.iter().filter(|kind| kind.workload) {
-        for status in odd_statuses() {
-            let mut object = json!({
-                "apiVersion": kind.api_version,
-                "kind": kind.kind,
-                "metadata": {"name": "a", "namespace": "default"},
-            });
-            let what = format!("interpret {} with status {status}", kind.kind);
-            if let (Some(status), Some(members)) = (status.get("status"), object.as_object_mut()) {
-                members.insert("status".to_owned(), status.clone());
-            }
-            let outcome = runtime.interpret(&info.digest, info.algorithm(), &object).await;
-            report(&what, outcome.map(drop).map_err(|fault| fault.to_string()), &mut failures);
-        }
-    }
-    Ok(if failures.is_empty() { Ok(()) } else { Err(Wrong(failures)) })
-}
-
-fn report(what: &str, outcome: Result<(), String>, failures: &mut Vec<String>) {
-    match outcome {
-        Ok(()) => println!("ok    {what}"),
-        Err(why) => {
-            println!("FAIL  {what}");
-            failures.push(format!("{what}: {why}"));
-        }
-    }
-}
-
-async fn check_example(
-    plugins: &dyn Plugins,
-    info: &PluginInfo,
-    form: &Value,
-) -> Result<(), String> {
-    let joined = |Wrong(lines): Wrong| lines.join(" ");
-    let once = || async {
-        let form = from_form(plugins, info, form.clone())
-            .map_err(|errors| joined(render::listed("", &errors)))?;
-        let id = JobId::from_name(&form.spec.name, RANDOM);
-        let input = ConversionInput { id, spec: form.spec, settings: None };
-        render::convert(plugins, &info.digest, input).await.map_err(joined)
+    let info = first.info();
+    let wanted: Vec<(String, String)> =
+        info.kinds.iter().map(|kind| (kind.api_version.clone(), kind.kind.clone())).collect();
+    let schemas = args.schemas.as_ref().map(|dir| ClusterSchemas::read(dir, &wanted)).transpose();
+    let schemas = match schemas {
+        Ok(schemas) => schemas,
+        Err(wrong) => return Ok(Err(wrong)),
     };
-    let (first, second) = (once().await?, once().await?);
-    if bytes(&first) != bytes(&second) {
-        return Err("two conversions gave different manifests".to_owned());
+
+    // From the plugin itself, so that the same file always gets the same verdict.
+    let seed = args.seed.unwrap_or_else(|| {
+        let hex = info.digest.to_string();
+        hex.get(..8).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(1)
+    });
+    let mut loads = Section::new("loads");
+    loads.pass(format!("{} {} ({} bytes)", info.name, info.version, first.found.bytes));
+    let mut sections = vec![loads];
+    sections.extend(lint::run(info));
+
+    let judge = Judge {
+        first: &first,
+        second: &second,
+        policy: Policy::default(),
+        schemas: schemas.as_ref(),
+    };
+    let mut tried = properties::Tried::default();
+    sections.push(properties::examples(&judge, &mut tried).await);
+    if let Some(dir) = &args.cases {
+        sections.push(golden::run(&first, dir, args.update).await);
     }
-    check_plan(info, form, &first)
+    if args.examples_only {
+        let mut section = Section::new("generated jobs");
+        section.skip("generated jobs", "only the examples were asked for");
+        sections.push(section);
+    } else {
+        sections.push(properties::generated(&judge, seed, args.jobs, &mut tried).await);
+    }
+    let statuses = if args.examples_only { 0 } else { args.jobs };
+    sections.push(statuses::run(&first, seed, statuses).await);
+    if let Some((form, planned)) = &tried.costliest {
+        match limits::run(&args.file, &cache, &first, form, planned).await? {
+            Ok(section) => sections.push(section),
+            Err(wrong) => return Ok(Err(wrong)),
+        }
+    }
+    sections.push(clusters(schemas.as_ref(), &tried));
+
+    let report = Report { plugin: identity(&first), seed, sections };
+    if args.json {
+        println!("{:#}", report.to_json());
+    } else {
+        report.print();
+    }
+    if report.passed() { Ok(Ok(())) } else { Ok(Err(Wrong(told(args, report.failures().len())))) }
 }
 
-fn bytes(plan: &Conversion) -> Vec<String> {
-    plan.manifests.iter().map(|manifest| manifest.document.to_string()).collect()
+/// The report has said everything; stderr names the outcome and the way on.
+fn told(args: &Args, failures: usize) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} fails {failures} {}",
+        args.file.display(),
+        if failures == 1 { "check" } else { "checks" }
+    )];
+    if args.cases.is_some() && !args.update {
+        lines.push(
+            "hint: `--update` accepts the outcome of the cases as their new truth".to_owned(),
+        );
+    }
+    lines
 }
 
-/// The parts of the contract that do not depend on the host's policy.
-fn check_plan(info: &PluginInfo, form: &Value, plan: &Conversion) -> Result<(), String> {
-    let name = form.get("jobName").and_then(Value::as_str).unwrap_or_default();
-    let workloads = plan.manifests.iter().filter(|manifest| manifest.role == Role::Workload);
-    if workloads.count() != 1 {
-        return Err("a plan must have exactly one manifest with role `workload`".to_owned());
-    }
-    for manifest in &plan.manifests {
-        let object = manifest.object_ref();
-        let workload = manifest.role == Role::Workload;
-        let declared = info.kinds.iter().any(|kind| {
-            kind.api_version == object.api_version
-                && kind.kind == object.kind
-                && (kind.workload || !workload)
-        });
-        if !declared {
-            return Err(format!("{object} is of a kind that the description does not list"));
-        }
-        if workload && object.name != name {
-            return Err(format!("the workload is named `{}`, not `{name}`", object.name));
-        }
-        if !workload && !object.name.starts_with(&format!("{name}-")) {
-            return Err(format!("the name of {object} does not start with `{name}-`"));
-        }
-    }
-    Ok(())
+fn identity(candidate: &Candidate) -> Value {
+    let info = candidate.info();
+    json!({"name": info.name, "version": info.version, "digest": info.digest.to_string()})
 }
 
-/// What a cluster might report, sensible or not.
-fn odd_statuses() -> Vec<Value> {
-    vec![
-        json!({}),
-        json!({"status": {}}),
-        json!({"status": null}),
-        json!({"status": []}),
-        json!({"status": {"jobStatus": 1, "conditions": "x", "startTime": {}, "failed": -1}}),
-    ]
+/// A file that is no plugin has a report, too.
+fn not_loaded(args: &Args, why: &[String]) -> Result<(), Wrong> {
+    let mut loads = Section::new("loads");
+    loads.fail("it loads as the host would load it", why.join(" "));
+    let report =
+        Report { plugin: Value::Null, seed: args.seed.unwrap_or(0), sections: vec![loads] };
+    if args.json {
+        println!("{:#}", report.to_json());
+    } else {
+        report.print();
+    }
+    Err(Wrong(told(args, 1)))
+}
+
+/// What the clusters would say to the objects of every job that was converted.
+fn clusters(schemas: Option<&ClusterSchemas>, tried: &properties::Tried) -> Section {
+    let mut section = Section::new("schemas of clusters");
+    let Some(schemas) = schemas else {
+        let why = "no folder of schemas was given; see --schemas and TRAINYARD_SCHEMAS";
+        section.skip("manifests", why);
+        return section;
+    };
+    let (checked, missing) = schemas.coverage();
+    match &tried.cluster {
+        Some((form, why)) => {
+            section.fail_with("a cluster takes every manifest whole", why.clone(), form.clone());
+        }
+        None => {
+            for kind in checked {
+                section.pass(format!("{kind} ({} jobs)", tried.converted));
+            }
+        }
+    }
+    for kind in missing {
+        section.skip(kind, "the folder has no schema of this kind");
+    }
+    section
 }

@@ -14,7 +14,7 @@ use training::ports::{Conversion, ConversionInput, ConvertRefusal, FieldError, P
 use training::submit::{self, Converted, SubmitError, Terms};
 
 use crate::job::{self, JobText, RANDOM};
-use crate::{Outcome, Wrong, config, load, read_json, start};
+use crate::{Outcome, Wrong, config, load, policy, read_json, start};
 
 /// What can be asked of `render`.
 #[derive(Debug, Args)]
@@ -107,12 +107,7 @@ async fn render_form(args: &RenderArgs, form: &Path) -> Outcome<()> {
 }
 
 fn read_request(args: &RenderArgs, form: &Path) -> Result<Request, Wrong> {
-    let policy = match &args.policy {
-        None => Policy::default(),
-        Some(path) => Policy::from_value(&read_json(path)?).map_err(|error| {
-            Wrong(error.0.iter().map(|line| format!("{}: {line}", path.display())).collect())
-        })?,
-    };
+    let policy = policy::read(args.policy.as_deref())?;
     let job_id = args.job_id.as_deref().map(JobId::parse).transpose();
     Ok(Request {
         form: read_json(form)?,

@@ -98,10 +98,10 @@ pub(super) const LAWS: &[Law] = &[
     },
     Law {
         package: "plugin-tool",
-        may: &["plugin-build", "plugin-runtime", "training"],
+        may: &["plugin-build", "plugin-runtime", "training", "job-store"],
         tests_may: &[],
         never: &["axum", "sqlx", "kube"],
-        because: "a plugin author's tool needs neither server nor database nor cluster",
+        because: "a plugin author's tool needs neither server nor cluster, and reads jobs through job-store alone (ADR 0005)",
     },
     Law {
         package: "cli",
