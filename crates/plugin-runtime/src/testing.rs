@@ -44,6 +44,8 @@ pub struct Guest {
     pub fragment: String,
     /// Its world; `plugin` is the contract's.
     pub world: &'static str,
+    /// Complete forms that it gives as examples.
+    pub examples: Vec<String>,
     /// Role and document of each manifest that `convert` answers, whatever the job.
     pub manifests: Vec<(String, String)>,
 }
@@ -60,6 +62,7 @@ impl Guest {
             schema: schema.to_string(),
             fragment: String::new(),
             world: "plugin",
+            examples: Vec::new(),
             manifests: Vec::new(),
         }
     }
@@ -184,10 +187,11 @@ impl Data {
     fn description(&mut self, guest: &Guest) -> u32 {
         let names: Vec<u32> = guest.algorithms.iter().flat_map(|name| self.text(name)).collect();
         let mut kind = Vec::new();
-        for text in ["ray.io/v1", "RayJob", "rayjobs"] {
+        for text in ["batch/v1", "Job", "jobs"] {
             kind.extend(self.text(text));
         }
-        kind.extend([1, 47]);
+        kind.extend([1, 63]);
+        let examples: Vec<u32> = guest.examples.iter().flat_map(|text| self.text(text)).collect();
         let mut record = Vec::new();
         record.extend(self.text(&guest.name));
         record.extend(self.text(&guest.version));
@@ -197,7 +201,7 @@ impl Data {
         record.extend(self.text(&guest.schema));
         record.extend(self.text(r#"{"type":"object"}"#));
         record.extend([self.words(&kind), 1]);
-        record.extend([0, 0, 0, 0]);
+        record.extend([self.words(&examples), u32::try_from(guest.examples.len()).unwrap(), 0, 0]);
         self.words(&record)
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::admit::{Change, Policy};
 use crate::clock::{Clock, IdSource};
-use crate::id::{JobId, Sha256Digest};
+use crate::id::JobId;
 use crate::job::{FailureClass, Job, JobSpec, NewEvent, Provenance};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};

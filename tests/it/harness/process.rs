@@ -65,6 +65,10 @@ impl Host {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, as a power cut.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it can be killed");

@@ -155,7 +155,7 @@ fn input_of(form: &Value, algorithms: &[String]) -> ConversionInput {
         request: Value::Null,
         name,
     };
-    ConversionInput { id: JobId::from_name(&spec.name, 0x1a2b_3c4d), spec }
+    ConversionInput { id: JobId::from_name(&spec.name, 0x1a2b_3c4d), spec, settings: None }
 }
 
 fn channel_of(channel: &Value) -> DataChannel {
