@@ -51,7 +51,6 @@ pub(super) fn workload(tag: &str) -> Value {
 /// A component that says it is this version of `trees`, and runs an image of that tag.
 pub(super) fn component(version: &str) -> Vec<u8> {
     let schema = json!({
-        "$id": "https://plugin.example/trees",
         "type": "object",
         "additionalProperties": false,
         "properties": {"rate": {"$ref": "#/$defs/share"}},
