@@ -84,7 +84,7 @@ impl RouteRow {
         let canary = route.canary.as_ref();
         let names = |canary: &Canary| {
             let names = canary.namespaces.iter().map(|name| name.as_str().to_owned());
-            serde_json::Value::from_iter(names).to_string()
+            names.collect::<serde_json::Value>().to_string()
         };
         Self {
             plugin: route.plugin.clone(),

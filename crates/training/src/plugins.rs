@@ -381,7 +381,7 @@ async fn change(
 fn evidence(route: &Route, from: Option<PluginDigest>) -> Value {
     let text = |digest: Option<PluginDigest>| digest.map(|digest| digest.to_string());
     let canary = route.canary.as_ref().map(|canary| {
-        let names = canary.namespaces.iter().map(|name| name.as_str());
+        let names = canary.namespaces.iter().map(Namespace::as_str);
         json!({
             "sha256": canary.digest.to_string(),
             "percent": canary.percent,

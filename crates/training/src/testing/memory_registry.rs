@@ -99,7 +99,7 @@ impl PluginRegistry for MemoryRegistry {
             })
             .collect();
         // Stable, and the map is ordered by digest.
-        versions.sort_by(|a, b| b.first_seen.cmp(&a.first_seen));
+        versions.sort_by_key(|kept| std::cmp::Reverse(kept.first_seen));
         Ok(versions)
     }
 
@@ -125,7 +125,9 @@ impl PluginRegistry for MemoryRegistry {
 
     async fn record(&self, events: &[NewPluginEvent]) -> Result<(), StoreError> {
         let mut state = self.open()?;
-        events.iter().for_each(|event| state.append(event));
+        for event in events {
+            state.append(event);
+        }
         Ok(())
     }
 
