@@ -152,7 +152,11 @@ fn read_plugins(plugins: &dyn Plugins) {
         gauge!("trainyard_plugin_quarantined",
             "plugin" => name.clone(), "version" => version.clone())
     };
-    before.iter().filter(|each| !locked.contains(each)).for_each(|each| quarantined(each).set(0.0));
-    locked.iter().for_each(|each| quarantined(each).set(1.0));
+    for each in before.iter().filter(|each| !locked.contains(each)) {
+        quarantined(each).set(0.0);
+    }
+    for each in &locked {
+        quarantined(each).set(1.0);
+    }
     *before = locked;
 }

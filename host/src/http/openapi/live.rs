@@ -13,8 +13,10 @@ use super::form;
 
 /// The name of the component that stands for every form.
 const ANY_FORM: &str = "JobForm";
-/// Operations whose body is a form.
-const TAKE_FORMS: [&str; 2] = ["/api/v1/jobs", "/api/v1/render"];
+/// Paths whose `post` takes a form, as parts of a JSON Pointer.
+const TAKE_FORMS: [&str; 2] = ["~1api~1v1~1jobs", "~1api~1v1~1render"];
+/// Where components are.
+const SCHEMAS: &str = "/components/schemas";
 
 /// Makes the document, and keeps the last one.
 pub(super) struct Live {
@@ -64,31 +66,37 @@ pub(super) fn with_algorithms(mut document: Value, plugins: &[Arc<PluginInfo>]) 
         let (parameters, whole) = (format!("Hyperparameters.{name}"), format!("JobForm.{name}"));
         let base = format!("#/components/schemas/{parameters}");
         let mut form = form::schema(&plugin.algorithms, &plugin.title, &base);
-        form["description"] = Value::from(plugin.summary.as_str());
+        put(&mut form, "", "description", Value::from(plugin.summary.as_str()));
         if !plugin.examples.is_empty() {
-            form["examples"] = Value::from(plugin.examples.clone());
+            put(&mut form, "", "examples", Value::from(plugin.examples.clone()));
         }
         for (index, example) in plugin.examples.iter().enumerate() {
             let shown = json!({"summary": plugin.title, "value": example});
             examples.insert(format!("{name}-{}", index + 1), shown);
         }
         forms.push(json!({"$ref": format!("#/components/schemas/{whole}")}));
-        let components = &mut document["components"]["schemas"];
-        components[parameters] = rebased(schema, &base);
-        components[whole] = form;
+        put(&mut document, SCHEMAS, &parameters, rebased(schema, &base));
+        put(&mut document, SCHEMAS, &whole, form);
     }
     if forms.is_empty() {
         return document;
     }
     // The name of the algorithm tells the forms apart. It lies too deep for a `discriminator`.
-    document["components"]["schemas"][ANY_FORM] = json!({"oneOf": forms});
+    put(&mut document, SCHEMAS, ANY_FORM, json!({"oneOf": forms}));
     for path in TAKE_FORMS {
-        let body = &mut document["paths"][path]["post"]["requestBody"]["content"];
-        let content = &mut body["application/json"];
-        content["schema"] = json!({"$ref": format!("#/components/schemas/{ANY_FORM}")});
-        content["examples"] = Value::Object(examples.clone());
+        let content = format!("/paths/{path}/post/requestBody/content/application~1json");
+        let form = json!({"$ref": format!("#/components/schemas/{ANY_FORM}")});
+        put(&mut document, &content, "schema", form);
+        put(&mut document, &content, "examples", Value::Object(examples.clone()));
     }
     document
+}
+
+/// Sets a member of the object at `pointer`. Our own document has all that are asked for.
+fn put(document: &mut Value, pointer: &str, member: &str, value: Value) {
+    if let Some(Value::Object(members)) = document.pointer_mut(pointer) {
+        members.insert(member.to_owned(), value);
+    }
 }
 
 /// A name that may stand in `components`: letters, digits, `.` and `-` stay, every other byte is
