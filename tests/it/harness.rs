@@ -5,7 +5,7 @@ mod database;
 mod http;
 mod process;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use database::Database;

@@ -29,12 +29,14 @@ pub(crate) struct Rlimits {
 
 /// Sets the limits, and forbids core dumps, other processes' looks and new privileges.
 pub(crate) fn limit(limits: Rlimits) -> io::Result<()> {
-    let set = |resource, most| {
-        rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    let set_both = |resource, soft, hard| {
+        rustix::process::setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
     };
+    let set = |resource, most| set_both(resource, most, most);
     set(Resource::Core, 0)?;
     set(Resource::Nofile, OPEN_FILES)?;
-    set(Resource::Cpu, limits.cpu_seconds)?;
+    // The first limit ends it by a signal that says why, the second by one that cannot be caught.
+    set_both(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds.saturating_add(1))?;
     set(Resource::Data, limits.data)?;
     if let Some(most) = limits.address_space {
         set(Resource::As, most)?;

@@ -93,7 +93,10 @@ async fn no_request_fails_while_versions_change() {
         }
         done.store(true, Ordering::SeqCst);
     };
-    following(&runtime, async { drop(tokio::join!(requests, changes)) }).await;
+    let both = async {
+        tokio::join!(requests, changes);
+    };
+    following(&runtime, both).await;
 }
 
 #[tokio::test]
