@@ -28,6 +28,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// This very program, also after its file was replaced by a newer one.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+/// What the host and its runners take of a container's memory, in bytes.
+const OWN_MEMORY: u64 = 384 << 20;
+/// With less no plugin can be compiled at all.
+const LEAST_COMPILE_MEMORY: u64 = 128 << 20;
 /// Time for the store's last writes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -67,9 +71,9 @@ pub(crate) async fn wire(
          KARMADA_KUBECONFIG",
     )?;
     let plugins = plugin_config(config, lifecycle)?;
-    let (connected, runtime) =
-        tokio::join!(connect_store(config, lifecycle), PluginRuntime::start(plugins));
-    let connected = connected?;
+    // A wrong directory of plugins is said at once, not when the database has answered.
+    let runtime = async { PluginRuntime::start(plugins).await.context("plugins cannot be used") };
+    let (connected, runtime) = tokio::try_join!(connect_store(config, lifecycle), runtime)?;
     match wire_rest(config, lifecycle, draining, kubeconfig, &connected, runtime).await {
         Ok(app) => Ok((app, Wired { store: connected })),
         Err(error) => {
@@ -85,9 +89,8 @@ async fn wire_rest(
     draining: Draining,
     kubeconfig: PathBuf,
     connected: &Connected,
-    runtime: Result<Arc<PluginRuntime>, plugin_runtime::StartError>,
+    runtime: Arc<PluginRuntime>,
 ) -> anyhow::Result<App> {
-    let runtime = runtime.context("plugins cannot be used")?;
     let store: Arc<dyn JobStore> = Arc::clone(&connected.store);
     let origin = store.origin().await.context("the identity of this installation")?;
     let control = karmada_client::Config {
@@ -223,7 +226,7 @@ fn plugin_config(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<plugi
         memory_bytes: plugins.memory_mib << 20,
         compile_costs: plugin_runtime::CompileCosts {
             cpu_seconds: plugins.compile_cpu_seconds,
-            memory_bytes: plugins.compile_memory_mib << 20,
+            memory_bytes: compile_memory(plugins.compile_memory_mib << 20),
             patience: Duration::from_secs(plugins.compile_seconds),
         },
         settings: plugins.settings.clone().into_iter().collect::<BTreeMap<_, _>>(),
@@ -232,4 +235,23 @@ fn plugin_config(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<plugi
         tasks: lifecycle.tasks().clone(),
         ..placed
     })
+}
+
+/// Address space of a compilation: what is configured, but no more than two of them find beside the
+/// host in its container. Beyond that the system would end the host together with them.
+fn compile_memory(configured: u64) -> u64 {
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
+    let Some(limit) = limit.ok().and_then(|text| text.trim().parse::<u64>().ok()) else {
+        return configured;
+    };
+    let most = limit.saturating_sub(OWN_MEMORY) / 2;
+    if most < configured {
+        tracing::warn!(
+            "Plugins are compiled with {} MiB instead of {} MiB, because this container has {} MiB",
+            most >> 20,
+            configured >> 20,
+            limit >> 20
+        );
+    }
+    configured.min(most.max(LEAST_COMPILE_MEMORY))
 }

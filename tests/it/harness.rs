@@ -116,6 +116,18 @@ impl App {
         self.host = Host::start(&self.database, &self.kubeconfig, dir, &plugins, &self.env).await;
     }
 
+    /// A setting for the next start.
+    pub(crate) fn set_env(&mut self, name: &'static str, value: &str) {
+        self.env.push((name, value.to_owned()));
+    }
+
+    /// Starts a host that is alive, and waits for no more: it may have no plugin to be ready with.
+    pub(crate) async fn restart_unready(&mut self) {
+        let (plugins, dir) = (self.plugins_dir(), self.dir.path());
+        self.host =
+            Host::start_alive(&self.database, &self.kubeconfig, dir, &plugins, &self.env).await;
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         http::send(&self.host.url, "GET", path, None).await
     }

@@ -131,7 +131,9 @@ pub(crate) fn optional_programs() {
         install.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
         // Single-user mode to the scripts of the packages: no service is started.
         install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
-        if cmd::output(&mut install).is_ok() {
+        // A new machine may have no list of packages, or an old one.
+        let listed = cmd::output(Command::new("apt-get").args(["update", "--quiet"]));
+        if listed.is_ok() && cmd::output(&mut install).is_ok() {
             return;
         }
     }

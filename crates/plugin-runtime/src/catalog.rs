@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) routes: BTreeMap<String, Route>,
     /// Versions that must not be called, and why.
     pub(crate) quarantined: BTreeMap<PluginDigest, String>,
+    /// Whether only versions serve that a trusted key signed.
+    pub(crate) signed_only: bool,
 }
 
 /// All versions of one plugin.
@@ -69,6 +71,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// An empty catalog, and whether only signed versions may serve from it.
+    pub(crate) fn new(signed_only: bool) -> Self {
+        Self { parts: Parts { signed_only, ..Parts::default() }, ..Self::default() }
+    }
+
     /// The files that did not become plugins, and why.
     pub fn failures(&self) -> &[LoadFailure] {
         &self.parts.failures
@@ -149,7 +156,13 @@ impl Catalog {
 
     /// The next catalog after the directory was read.
     pub(crate) fn after_reload(&self, loaded: Vec<Entry>, failures: Vec<LoadFailure>) -> Self {
-        let (entries, twins) = without_twins(loaded);
+        // Who was there first stays, whatever the names of their files.
+        let held: HashSet<PluginDigest> =
+            self.parts.entries.iter().map(|entry| entry.plugin.info.digest).collect();
+        let mut loaded = loaded;
+        loaded.sort_by_key(|entry| !held.contains(&entry.plugin.info.digest));
+        let (mut entries, twins) = without_twins(loaded);
+        entries.sort_by(|a, b| a.file.cmp(&b.file));
         let current: HashSet<PluginDigest> =
             entries.iter().map(|entry| entry.plugin.info.digest).collect();
         let gone = self.parts.entries.iter().map(|entry| &entry.plugin);
@@ -189,6 +202,14 @@ impl Catalog {
             Some(reason) => drop(parts.quarantined.insert(digest, reason)),
             None => drop(parts.quarantined.remove(&digest)),
         }
+        self.with(parts)
+    }
+
+    /// The same catalog without one component, which has to be loaded again.
+    pub(crate) fn without(&self, digest: &PluginDigest) -> Self {
+        let mut parts = self.parts.clone();
+        parts.entries.retain(|entry| entry.plugin.info.digest != *digest);
+        parts.retired.retain(|plugin| plugin.info.digest != *digest);
         self.with(parts)
     }
 
@@ -271,7 +292,9 @@ impl Catalog {
             return (VersionState::Canary, trial(canary));
         }
         if family.versions.iter().any(|plugin| plugin.info.digest == digest) {
-            (VersionState::Standby, "Another version serves.".to_owned())
+            let able = family.able.contains(&digest);
+            let why = if able { "Another version serves." } else { "No trusted key signed it." };
+            (VersionState::Standby, why.to_owned())
         } else {
             (VersionState::Retired, "Its file is gone; only its jobs still reach it.".to_owned())
         }
@@ -289,7 +312,7 @@ fn trial(canary: &training::ports::Canary) -> String {
 }
 
 /// The versions that a route names.
-fn routed(route: &Route) -> impl Iterator<Item = PluginDigest> + use<> {
+pub(crate) fn routed(route: &Route) -> impl Iterator<Item = PluginDigest> + use<> {
     route.pinned.into_iter().chain(route.canary.as_ref().map(|canary| canary.digest))
 }
 
@@ -310,8 +333,13 @@ fn families(parts: &Parts) -> BTreeMap<String, Family> {
     }
     for family in families.values_mut() {
         family.versions.sort_by(|a, b| b.version.cmp(&a.version));
-        let able = family.versions.iter().map(|plugin| plugin.info.digest);
-        family.able = able.filter(|digest| !parts.quarantined.contains_key(digest)).collect();
+        let able = family.versions.iter().filter(|plugin| {
+            let trusted = matches!(**plugin.signature.load(), Signature::Trusted { .. });
+            // Files without one are not loaded at all; what comes from the archive may be older
+            // than the rule.
+            (trusted || !parts.signed_only) && !parts.quarantined.contains_key(&plugin.info.digest)
+        });
+        family.able = able.map(|plugin| plugin.info.digest).collect();
     }
     families
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
-use training::ports::PluginChange;
+use training::ports::{PluginChange, Signature};
 
 use crate::catalog::Catalog;
 use crate::plugin::LoadedPlugin;
@@ -68,8 +68,18 @@ impl Changes {
         for plugin in next.active() {
             if !active_before.contains(&plugin.info.digest) {
                 let info = &plugin.info;
+                let signer = match &**plugin.signature.load() {
+                    Signature::Trusted { key } => format!("signed by {key}"),
+                    Signature::Unsigned => {
+                        tracing::warn!(
+                            plugin.name = info.name, plugin.digest = %info.digest,
+                            "Plugin `{}` {} is not signed by a trusted key", info.name, info.version
+                        );
+                        "unsigned".to_owned()
+                    }
+                };
                 let message = format!(
-                    "Plugin `{}` {} serves {}",
+                    "Plugin `{}` {} ({signer}) serves {}",
                     info.name,
                     info.version,
                     info.algorithms.join(", ")

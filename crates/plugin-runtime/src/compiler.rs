@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
 use crate::error::LoadError;
-use crate::process;
+use crate::process::{self, Ending};
 use crate::worker;
 use crate::worker::wire::{self, CODE_BYTES, CompileLimits, Compiled};
 
@@ -73,11 +73,15 @@ impl Compiler {
                 process::end(child, true).await;
                 answer.map_err(unusable)
             }
-            Ok(Err(_)) => Err(LoadError::CompileLimit { reason: process::end(child, false).await }),
+            Ok(Err(_)) => {
+                let Ending { how, own_limit } = process::end(child, false).await;
+                Err(LoadError::CompileLimit { reason: how, certain: own_limit })
+            }
             Err(_) => {
                 process::end(child, true).await;
                 let seconds = self.costs.patience.as_secs();
-                Err(LoadError::CompileLimit { reason: format!("it took more than {seconds} s") })
+                let reason = format!("it took more than {seconds} s");
+                Err(LoadError::CompileLimit { reason, certain: false })
             }
         }
     }

@@ -19,6 +19,9 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1500);
 /// Memory of one call.
 pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 
+/// A pause of the whole machine loses every process that was at work, which is no pattern.
+pub const DEFAULT_STRIKES_APART: Duration = Duration::from_secs(5);
+
 /// How many walls stand between a guest and this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Isolation {
@@ -53,6 +56,9 @@ pub struct Config {
     pub deadline: Duration,
     /// Memory of one call, summed over its linear memories.
     pub memory_bytes: usize,
+    /// Lost processes of one plugin that are closer to each other count once; see
+    /// [`DEFAULT_STRIKES_APART`].
+    pub strikes_apart: Duration,
     /// What the operator changes of a plugin's settings, by name of the plugin.
     pub settings: BTreeMap<String, Value>,
     /// Keys whose signatures count.
@@ -75,6 +81,7 @@ impl Config {
             max_concurrent: DEFAULT_CONCURRENT,
             deadline: DEFAULT_DEADLINE,
             memory_bytes: DEFAULT_MEMORY_BYTES,
+            strikes_apart: DEFAULT_STRIKES_APART,
             settings: BTreeMap::new(),
             trusted_keys: Vec::new(),
             require_signature: false,

@@ -1,8 +1,14 @@
 //! What can go wrong outside a call: at start, and while a file becomes a plugin.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use training::ports::PluginFault;
+
+/// How long a failure that passes by itself is believed.
+const SOON: Duration = Duration::from_secs(10);
+/// How long one is believed that costs a minute of every processor to find again.
+const LATE: Duration = Duration::from_mins(10);
 
 /// Why the runtime cannot start. Each of them needs the operator.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +86,8 @@ pub enum LoadError {
     CompileLimit {
         /// Which limit ended it.
         reason: String,
+        /// Whether the file is to blame for certain, and not a machine that was too slow.
+        certain: bool,
     },
     /// The compiler could not be started.
     #[error("the compiler could not be started: {reason}")]
@@ -113,6 +121,12 @@ pub enum LoadError {
         /// The linker's words.
         reason: String,
     },
+    /// The process that loaded it was lost, which may be the machine's doing.
+    #[error("the process that loaded it was lost: {reason}")]
+    Lost {
+        /// How it ended.
+        reason: String,
+    },
     /// `describe` failed.
     #[error("its description cannot be read: {0}")]
     Describe(PluginFault),
@@ -133,15 +147,13 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the same bytes may load later.
-    pub fn retryable(&self) -> bool {
+    /// When the same bytes are worth another try; `None` if never.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            // A signature may follow its file.
-            Self::Unreadable(_) | Self::Compiler { .. } | Self::Unsigned { .. } => true,
-            Self::Describe(fault) => {
-                matches!(fault, PluginFault::Busy | PluginFault::TimedOut { .. })
-            }
-            _ => false,
+            Self::Compiler { .. } | Self::Lost { .. } => Some(SOON),
+            Self::CompileLimit { certain: false, .. } => Some(LATE),
+            Self::Describe(PluginFault::Busy | PluginFault::TimedOut { .. }) => Some(SOON),
+            _ => None,
         }
     }
 }

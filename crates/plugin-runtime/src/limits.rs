@@ -27,10 +27,12 @@ pub(crate) const MANIFEST_BYTES: usize = 256 << 10;
 pub(crate) const JSON_DEPTH: usize = 64;
 /// Findings, warnings and log targets of one answer.
 pub(crate) const LIST_ITEMS: usize = 128;
-/// Bytes of a component file. Compilers of Python bring 13 MB.
-pub(crate) const COMPONENT_BYTES: u64 = 20 << 20;
+/// Bytes of a component file. An interpreter of Python with its library has 18 MB.
+pub(crate) const COMPONENT_BYTES: u64 = 32 << 20;
 /// Bytes of one JSON Schema.
 pub(crate) const SCHEMA_BYTES: usize = 256 << 10;
+/// Components of one runner. It never unloads any, and is replaced when it has so many.
+pub(crate) const COMPONENTS: usize = 256;
 /// How long a call waits for a free sandbox before it is refused.
 pub(crate) const SLOT_WAIT: Duration = Duration::from_millis(500);
 

@@ -16,8 +16,10 @@ use crate::config::Config;
 use crate::error::LoadError;
 use crate::plugin::{self, LoadedPlugin};
 
-/// How long a failure that may pass is believed.
-const RETRY: Duration = Duration::from_secs(10);
+/// How often the time is doubled for which a failure is believed that may pass.
+const MOST_DOUBLINGS: u32 = 6;
+/// How long a failure is remembered of a component that nothing refers to.
+const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// What became of a component.
 pub(crate) type Loaded = Result<Arc<LoadedPlugin>, Arc<LoadError>>;
@@ -32,10 +34,26 @@ pub(crate) struct Loader {
     cells: Mutex<HashMap<PluginDigest, Arc<Cell>>>,
 }
 
+/// One component: how often it was tried, and how the last try ended, and when.
 #[derive(Debug)]
 struct Cell {
-    since: Instant,
-    outcome: OnceCell<Loaded>,
+    tries: u32,
+    outcome: OnceCell<(Instant, Loaded)>,
+}
+
+impl Cell {
+    fn failure(&self) -> Option<(Instant, &LoadError)> {
+        let (at, outcome) = self.outcome.get()?;
+        outcome.as_ref().err().map(|error| (*at, &**error))
+    }
+
+    /// Whether a failure may have passed by itself. It is believed twice as long after each try.
+    fn is_over(&self) -> bool {
+        self.failure().is_some_and(|(at, error)| {
+            let longer = 1 << self.tries.saturating_sub(1).min(MOST_DOUBLINGS);
+            error.retry_after().is_some_and(|wait| at.elapsed() >= wait * longer)
+        })
+    }
 }
 
 impl Loader {
@@ -48,47 +66,51 @@ impl Loader {
         Self { config, compiler, cache, backend, cells: Mutex::default() }
     }
 
-    /// What is known of a component; `None` if nothing is yet, or not any more.
-    pub(crate) fn known(&self, digest: &PluginDigest) -> Option<Loaded> {
-        self.cell(digest, false)?.outcome.get().cloned()
+    /// What is known of a component, and whether another try is due; `None` while it is being
+    /// loaded for the first time, and before.
+    pub(crate) fn known(&self, digest: &PluginDigest) -> Option<(Loaded, bool)> {
+        let cells = self.lock();
+        let cell = cells.get(digest)?;
+        let (_, outcome) = cell.outcome.get()?;
+        Some((outcome.clone(), cell.is_over()))
     }
 
     /// Loads a component, or waits for whoever does. `file` is for messages.
     pub(crate) async fn load(&self, digest: PluginDigest, bytes: &[u8], file: &str) -> Loaded {
-        let Some(cell) = self.cell(&digest, true) else {
-            return Err(Arc::new(LoadError::Refused("the loader is gone".to_owned())));
-        };
+        let cell = self.cell(&digest);
         let outcome = cell.outcome.get_or_init(|| async {
             let loaded = self.load_now(digest, bytes, file).await;
             let outcome = if loaded.is_ok() { "loaded" } else { "failed" };
             metrics::counter!("trainyard_plugin_loads_total", "outcome" => outcome).increment(1);
-            loaded.map(Arc::new).map_err(Arc::new)
+            (Instant::now(), loaded.map(Arc::new).map_err(Arc::new))
         });
-        outcome.await.clone()
+        outcome.await.1.clone()
     }
 
-    /// Forgets every component that is not among these.
+    /// Forgets every component that is not among these, except what is being loaded, and what
+    /// failed a short while ago: a component of the archive would be fetched for each call.
     pub(crate) fn keep_only(&self, digests: &HashSet<PluginDigest>) {
         self.lock().retain(|digest, cell| {
-            // Somebody else holds a cell only while it is being filled.
-            digests.contains(digest) || Arc::strong_count(cell) > 1
+            let fresh = cell.failure().is_some_and(|(at, _)| at.elapsed() < REMEMBERED);
+            digests.contains(digest) || fresh || Arc::strong_count(cell) > 1
         });
     }
 
-    fn cell(&self, digest: &PluginDigest, make: bool) -> Option<Arc<Cell>> {
+    /// Forgets one component: the next who wants it loads it anew.
+    pub(crate) fn forget(&self, digest: &PluginDigest) {
+        self.lock().remove(digest);
+    }
+
+    fn cell(&self, digest: &PluginDigest) -> Arc<Cell> {
         let mut cells = self.lock();
-        let passed = |cell: &Cell| {
-            let failed = cell.outcome.get().and_then(|outcome| outcome.as_ref().err());
-            failed.is_some_and(|error| error.retryable()) && cell.since.elapsed() >= RETRY
+        let tries = match cells.get(digest) {
+            Some(cell) if cell.is_over() => cell.tries.saturating_add(1),
+            Some(cell) => return Arc::clone(cell),
+            None => 1,
         };
-        if cells.get(digest).is_some_and(|cell| passed(cell)) {
-            cells.remove(digest);
-        }
-        if !make {
-            return cells.get(digest).cloned();
-        }
-        let fresh = || Arc::new(Cell { since: Instant::now(), outcome: OnceCell::new() });
-        Some(Arc::clone(cells.entry(*digest).or_insert_with(fresh)))
+        let cell = Arc::new(Cell { tries, outcome: OnceCell::new() });
+        cells.insert(*digest, Arc::clone(&cell));
+        cell
     }
 
     async fn load_now(

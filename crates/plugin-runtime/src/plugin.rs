@@ -52,8 +52,9 @@ pub(crate) async fn introduce(
 ) -> Result<LoadedPlugin, LoadError> {
     let (handle, contents, run) = backend.introduce(digest, code).await?;
     guest_log::publish(&run.log, file, "");
-    let said = run.outcome.map_err(|fault| {
-        LoadError::Describe(as_plugin_fault(fault, file, Call::Describe, config))
+    let said = run.outcome.map_err(|fault| match fault {
+        Fault::Crashed(how) | Fault::Gone(how) => LoadError::Lost { reason: how },
+        fault => LoadError::Describe(as_plugin_fault(fault, file, Call::Describe, config)),
     })?;
     let described = describe::check(said, digest).map_err(LoadError::BadDescription)?;
     let merged = merge(&described, &config.settings)?;
@@ -86,6 +87,10 @@ pub(crate) fn as_plugin_fault(
             PluginFault::TimedOut { plugin, call, limit_ms }
         }
         Fault::Failed(detail) => PluginFault::Failed { plugin, call, detail },
+        Fault::Gone(detail) => {
+            let detail = format!("its compiled code is lost: {detail}");
+            PluginFault::Failed { plugin, call, detail }
+        }
         Fault::Crashed(how) => {
             let detail = format!("the process that ran it was lost: {how}");
             PluginFault::Failed { plugin, call, detail }

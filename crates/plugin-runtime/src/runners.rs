@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use serde::de::DeserializeOwned;
@@ -20,17 +20,18 @@ use crate::bindings::Description;
 use crate::cache::Code;
 use crate::compiler::read_frame;
 use crate::error::LoadError;
-use crate::limits::{CallLimits, SLOT_WAIT};
+use crate::limits::{COMPONENTS, CallLimits, SLOT_WAIT};
 use crate::process;
 use crate::sandbox::{Call, Fault, Run};
 use crate::walls::Walls;
 use crate::worker;
 use crate::worker::wire::{
-    self, Contents, Ended, RESPONSE_BYTES, Request, Response, RunLimits, Unfit,
+    self, Contents, Ended, REQUEST_BYTES, RESPONSE_BYTES, Request, Response, RunLimits, Unfit,
 };
 
-/// How much longer than the deadline of a call the host waits before it kills the runner.
-const SILENCE: Duration = Duration::from_millis(500);
+/// How much longer than the deadline of a call the host waits before it kills the runner. A runner
+/// whose priority was lowered may have to wait for everybody else first.
+const SILENCE: Duration = Duration::from_secs(2);
 /// A call that takes longer than this is slower than any honest one, and from then on gives way to
 /// everything else on the machine.
 const SLOW: Duration = Duration::from_millis(250);
@@ -38,8 +39,9 @@ const SLOW: Duration = Duration::from_millis(250);
 const LOWEST: i32 = 19;
 /// Calls after which a runner is replaced: whatever an intruder may have left in it goes too.
 const CALLS: u32 = 50_000;
-/// Components after which a runner is replaced: it never unloads any.
-const COMPONENTS: usize = 256;
+/// Time in calls after which a runner is replaced, far below the processor time that it is given for
+/// its life: no plugin shall be struck for what others used up.
+const BUSY: Duration = Duration::from_mins(10);
 /// How long a new runner may take to lock itself in. It takes milliseconds; a busy machine, more.
 const START: Duration = Duration::from_secs(20);
 
@@ -68,6 +70,7 @@ struct Runner {
     socket: UnixStream,
     loaded: HashSet<PluginDigest>,
     calls: u32,
+    busy: Duration,
     /// Its priority was lowered, which cannot be undone.
     slow: bool,
     buffer: Vec<u8>,
@@ -185,7 +188,7 @@ impl Runners {
             }
             Ok(Err(error)) => {
                 let garbled = error.kind() == io::ErrorKind::InvalidData;
-                let how = process::end(runner.child, garbled).await;
+                let how = process::end(runner.child, garbled).await.how;
                 self.replace().await;
                 let how = if garbled {
                     format!("it does not keep to the protocol: {error}")
@@ -243,7 +246,7 @@ impl Runners {
         let walls = match greeted.map_err(|_| io::ErrorKind::TimedOut.into()).flatten() {
             Ok(walls) => walls,
             Err(error) => {
-                let how = process::end(child, true).await;
+                let how = process::end(child, true).await.how;
                 return Err(io::Error::new(error.kind(), format!("{error}; {how}")));
             }
         };
@@ -251,7 +254,15 @@ impl Runners {
             walls.report();
             walls
         });
-        Ok(Runner { child, socket, loaded: HashSet::new(), calls: 0, slow: false, buffer })
+        Ok(Runner {
+            child,
+            socket,
+            loaded: HashSet::new(),
+            calls: 0,
+            busy: Duration::ZERO,
+            slow: false,
+            buffer,
+        })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Runner>> {
@@ -279,13 +290,17 @@ impl Runner {
             let found = contents.insert(found);
             if !fits {
                 let why = found.as_ref().err().map(|unfit| format!("{unfit:?}"));
-                return Ok(Err(Fault::Failed(why.unwrap_or_default())));
+                return Ok(Err(Fault::Gone(why.unwrap_or_default())));
             }
             self.loaded.insert(component.digest);
         }
         self.calls = self.calls.saturating_add(1);
         let request = wire::frame(&Request::Call { digest, call, json })?;
-        let pid = self.child.id();
+        if request.len() > REQUEST_BYTES {
+            let why = format!("its input has {} bytes; at most {REQUEST_BYTES} fit", json.len());
+            return Ok(Err(Fault::Failed(why)));
+        }
+        let (pid, started) = (self.child.id(), Instant::now());
         let slow = {
             let mut asked = std::pin::pin!(ask(&mut self.socket, &request, &mut self.buffer));
             match tokio::time::timeout(SLOW, asked.as_mut()).await {
@@ -301,6 +316,7 @@ impl Runner {
             }
         };
         self.slow |= slow;
+        self.busy += started.elapsed();
         let (response, rest) = wire::split(&self.buffer)?;
         let Response::Called { ended, log, memory_bytes } = response else {
             return Err(unexpected());
@@ -314,7 +330,7 @@ impl Runner {
     }
 
     fn is_worn(&self) -> bool {
-        self.slow || self.calls >= CALLS || self.loaded.len() >= COMPONENTS
+        self.slow || self.calls >= CALLS || self.busy >= BUSY || self.loaded.len() >= COMPONENTS
     }
 }
 

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::StreamExt as _;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use training::PluginDigest;
 use training::clock::{Clock as _, SystemClock};
@@ -40,6 +40,8 @@ use archive::Archive;
 const LOOK: Duration = Duration::from_secs(1);
 /// The same while a file is being written.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a start waits for plugins that are compiled for the first time.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Components that are loaded at a time when many are new.
 const LOADS: usize = 4;
 
@@ -113,18 +115,25 @@ impl PluginRuntime {
         let runtime = Arc::new(Self {
             backend,
             loader,
-            catalog: ArcSwap::default(),
+            catalog: ArcSwap::from_pointee(Catalog::new(config.require_signature)),
             directory: config.dir.clone().map(|dir| {
                 let keys = config.trusted_keys.clone();
                 Arc::new(Mutex::new(Directory::new(dir, keys, config.require_signature)))
             }),
             looking: tokio::sync::Mutex::new(()),
             changes: Changes::default(),
-            strikes: Strikes::default(),
+            strikes: Strikes::new(config.strikes_apart),
             archive: Archive::default(),
             config,
         });
-        runtime.reload().await?;
+        // What takes longer is loaded while the host already serves the rest.
+        match tokio::time::timeout(PATIENCE, runtime.reload()).await {
+            Ok(loaded) => loaded?,
+            Err(_) => {
+                tracing::warn!("Some plugins are not loaded after {PATIENCE:?}; the start goes on");
+                runtime.look(Finished::everything()).await?;
+            }
+        }
         Ok(runtime)
     }
 
@@ -146,24 +155,27 @@ impl PluginRuntime {
     ///
     /// After `Err` the catalog is the old one.
     pub async fn reload(&self) -> Result<(), StartError> {
+        let mut tried: HashSet<PluginDigest> = HashSet::new();
         loop {
-            let looked = self.look(Finished::everything()).await?;
-            if looked.todo.is_empty() {
+            let mut todo = self.look(Finished::everything()).await?.todo;
+            // What fails for now is for the next reload.
+            todo.retain(|each| !tried.contains(&each.digest));
+            if todo.is_empty() {
                 return Ok(());
             }
-            let loads = futures_util::stream::iter(looked.todo).map(|todo| self.load(todo));
+            tried.extend(todo.iter().map(|each| each.digest));
+            let loads = futures_util::stream::iter(todo).map(|todo| self.load(todo));
             loads.buffer_unordered(LOADS).collect::<Vec<_>>().await;
-            self.archive_loaded().await;
         }
     }
 
     /// Follows the directory until `stop`: what its writer has finished takes effect at once, what
     /// looks unfinished when it has been left alone for half a second. Plugins are loaded beside
-    /// each other, so that one that compiles for long keeps no other waiting.
-    pub async fn follow(&self, stop: CancellationToken) {
+    /// each other and beside the looks, so that one that compiles for long keeps no other waiting.
+    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
         let Some(dir) = self.config.dir.clone() else { return };
         let mut watch = Watch::new(&dir);
-        let mut loading = FuturesUnordered::new();
+        let mut loading = JoinSet::new();
         let mut under_way: HashSet<PluginDigest> = HashSet::new();
         let mut readable = true;
         loop {
@@ -181,23 +193,50 @@ impl PluginRuntime {
                     Looked::default()
                 }
             };
-            for todo in looked.todo {
-                if under_way.insert(todo.digest) {
-                    loading.push(self.load(todo));
+            let missing = self.catalog.load().wanted();
+            for digest in missing.into_iter().filter(|digest| self.is_due(digest)) {
+                if loading.len() < LOADS && under_way.insert(digest) {
+                    let this = Arc::clone(&self);
+                    loading.spawn(async move {
+                        // What went wrong was logged.
+                        drop(this.find_or_fetch(&digest).await);
+                        digest
+                    });
                 }
             }
-            self.archive_loaded().await;
+            for todo in looked.todo {
+                // What does not fit is found again by the next look.
+                if loading.len() < LOADS && under_way.insert(todo.digest) {
+                    let this = Arc::clone(&self);
+                    loading.spawn(async move { this.load(todo).await });
+                }
+            }
             let pause = if looked.unsettled { LOOK_AGAIN } else { LOOK };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = watch.changed() => {}
-                () = tokio::time::sleep(pause) => watch.arm(),
-                Some(digest) = loading.next(), if !loading.is_empty() => {
-                    under_way.remove(&digest);
+                () = tokio::time::sleep(pause) => {
+                    watch.arm();
                     self.archive_loaded().await;
+                }
+                Some(done) = loading.join_next(), if !loading.is_empty() => match done {
+                    Ok(digest) => drop(under_way.remove(&digest)),
+                    // It can be tried again.
+                    Err(_) => under_way.clear(),
                 }
             }
         }
+    }
+
+    /// Whether a component that a route names is worth a try.
+    fn is_due(&self, digest: &PluginDigest) -> bool {
+        self.loader.known(digest).is_none_or(|(_, over)| over)
+    }
+
+    /// Forgets a component whose compiled code is gone.
+    fn forget(&self, digest: &PluginDigest) {
+        self.loader.forget(digest);
+        self.swap(|catalog| catalog.without(digest));
     }
 
     /// Loads one file from anywhere without making it active: only its digest leads to it.
@@ -255,21 +294,25 @@ impl PluginRuntime {
                 Ok(content) => self.known(&file, content, &mut looked.todo),
                 Err(error) => Err(error.to_string()),
             };
+            let failed =
+                |reason| LoadFailure { file: file.clone(), digest, reason, conflict: false };
             match known {
-                Ok(Some(plugin)) => entries.push(Entry { file, plugin }),
-                Ok(None) => entries.extend(before.held_by(&file).cloned()),
-                Err(reason) => {
-                    entries.extend(before.held_by(&file).cloned());
-                    failures.push(LoadFailure { file, digest, reason, conflict: false });
+                Ok(Some(plugin)) => {
+                    entries.push(Entry { file, plugin });
+                    continue;
                 }
+                Ok(None) => {}
+                Err(reason) => failures.push(failed(reason)),
             }
+            entries.extend(before.held_by(&file).cloned());
         }
         self.loader.keep_only(&digests);
         self.swap(|catalog| catalog.after_reload(entries.clone(), failures.clone()));
         Ok(looked)
     }
 
-    /// The plugin that a file holds; `None` if it is still to be loaded or still being written.
+    /// The plugin that a file holds; `None` if it is still to be loaded or still being written. A
+    /// failure stands while its component is tried again.
     fn known(
         &self,
         file: &str,
@@ -277,20 +320,27 @@ impl PluginRuntime {
         todo: &mut Vec<Todo>,
     ) -> Result<Option<Arc<LoadedPlugin>>, String> {
         let Content { digest, bytes, signature, settled } = content;
-        match self.loader.known(&digest) {
-            Some(Ok(plugin)) => {
+        let signature = match signature {
+            Ok(signature) => signature,
+            // A signature may follow its file.
+            Err(_) if !settled => return Ok(None),
+            Err(reason) => return Err(LoadError::Unsigned { reason }.to_string()),
+        };
+        let known = self.loader.known(&digest);
+        if settled && known.as_ref().is_none_or(|(_, over)| *over) {
+            // Only so many are loaded at a time; the rest need not lie in memory until then.
+            let bytes = bytes.filter(|_| todo.len() < LOADS);
+            todo.push(Todo { file: file.to_owned(), digest, bytes });
+        }
+        match known {
+            Some((Ok(plugin), _)) => {
                 if **plugin.signature.load() != signature {
                     plugin.signature.store(Arc::new(signature));
                 }
                 Ok(Some(plugin))
             }
-            Some(Err(error)) => Err(error.to_string()),
-            None => {
-                if settled {
-                    todo.push(Todo { file: file.to_owned(), digest, bytes });
-                }
-                Ok(None)
-            }
+            Some((Err(error), _)) => Err(error.to_string()),
+            None => Ok(None),
         }
     }
 
@@ -314,6 +364,7 @@ impl PluginRuntime {
             let loaded = self.loader.load(digest, &bytes, &file).await;
             if let Ok(plugin) = loaded {
                 self.archive.add(&plugin, bytes);
+                self.archive_loaded().await;
             }
         }
         digest
@@ -321,7 +372,14 @@ impl PluginRuntime {
 
     /// Builds the next catalog from the one in force, and records what is different.
     fn swap(&self, next: impl Fn(&Catalog) -> Catalog) {
-        let before = self.catalog.rcu(|catalog| next(catalog));
-        self.changes.report(&before, &self.catalog());
+        let mut installed = None;
+        let before = self.catalog.rcu(|catalog| {
+            let next = Arc::new(next(catalog));
+            installed = Some(Arc::clone(&next));
+            next
+        });
+        if let Some(installed) = installed {
+            self.changes.report(&before, &installed);
+        }
     }
 }

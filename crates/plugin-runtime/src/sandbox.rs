@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     Failed(String),
     /// The process that ran it ended, or fell silent and was killed.
     Crashed(String),
+    /// Its compiled code is not there any more. The guest did not run.
+    Gone(String),
 }
 
 /// One call that is over.

@@ -2,9 +2,9 @@
 //! everything later works on those bytes, so a file that changes meanwhile is another plugin.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,12 +46,12 @@ impl Stamp {
         }
     }
 
-    /// Time since the last change, as far as the clock and the file system agree.
+    /// Time since the last change. Every change moves this time, and only the kernel sets it; if a
+    /// clock was set back since, the distance is as good as an age.
     fn age(&self, now: Timestamp) -> Duration {
-        let (seconds, nanos) = self.modified.max(self.changed);
+        let (seconds, nanos) = self.changed;
         let last = i32::try_from(nanos).ok().and_then(|nanos| Timestamp::new(seconds, nanos).ok());
-        let age = last.map(|last| now.duration_since(last));
-        age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default()
+        last.map(|last| now.duration_since(last).unsigned_abs()).unwrap_or_default()
     }
 }
 
@@ -68,8 +68,8 @@ pub(crate) struct Content {
     pub(crate) digest: PluginDigest,
     /// The bytes, if they had to be read.
     pub(crate) bytes: Option<Vec<u8>>,
-    /// Who signed it.
-    pub(crate) signature: Signature,
+    /// Who signed it, or why that does not count where it has to.
+    pub(crate) signature: Result<Signature, String>,
     /// Whether its writer has finished, as far as one can tell.
     pub(crate) settled: bool,
 }
@@ -80,7 +80,8 @@ struct Known {
     stamp: Stamp,
     digest: PluginDigest,
     signature_text: Option<String>,
-    signature: Signature,
+    /// Who signed it, or why that does not count where it has to.
+    signature: Result<Signature, String>,
 }
 
 /// The directory, with a memory of what it held.
@@ -129,12 +130,12 @@ impl Directory {
         let unchanged =
             |known: &&Known| known.stamp == stamp && known.signature_text == signature_text;
         if let Some(known) = self.known.get(file).filter(unchanged) {
-            let (digest, signature) = (known.digest, known.signature.clone());
-            return Ok(Content { digest, bytes: None, signature, settled });
+            let signature = known.signature.clone();
+            return Ok(Content { digest: known.digest, bytes: None, signature, settled });
         }
         let bytes = read(&path)?;
         let digest = PluginDigest::of(&bytes);
-        let signature = self.signature(file, &bytes, signature_text.as_deref())?;
+        let signature = self.signature(file, &bytes, signature_text.as_deref());
         if age >= RACY {
             let known = Known { stamp, digest, signature_text, signature: signature.clone() };
             self.known.insert(file.to_owned(), known);
@@ -144,19 +145,14 @@ impl Directory {
         Ok(Content { digest, bytes: Some(bytes), signature, settled })
     }
 
-    fn signature(
-        &self,
-        file: &str,
-        bytes: &[u8],
-        text: Option<&str>,
-    ) -> Result<Signature, LoadError> {
+    fn signature(&self, file: &str, bytes: &[u8], text: Option<&str>) -> Result<Signature, String> {
         let why = match text.map(|text| signature::verify(bytes, text, &self.trusted_keys)) {
             Some(Ok(signer)) => return Ok(Signature::Trusted { key: signer.key }),
             Some(Err(error)) => error.to_string(),
             None => format!("there is no file `{file}{SIGNATURE}`"),
         };
         if self.require_signature {
-            return Err(LoadError::Unsigned { reason: why });
+            return Err(why);
         }
         Ok(Signature::Unsigned)
     }
@@ -195,14 +191,15 @@ fn inside(root: &Path, name: &str) -> Result<PathBuf, LoadError> {
 fn signature_text(root: &Path, name: &str) -> Option<String> {
     let path = inside(root, &format!("{name}{SIGNATURE}")).ok()?;
     let mut text = String::new();
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+    let file = open(&path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
     file.take(SIGNATURE_BYTES + 1).read_to_string(&mut text).ok()?;
     Some(text)
 }
 
 /// Reads any one file that the caller names.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let metadata = fs::metadata(path).map_err(LoadError::Unreadable)?;
+    let file = open(path).map_err(LoadError::Unreadable)?;
+    let metadata = file.metadata().map_err(LoadError::Unreadable)?;
     if !metadata.is_file() {
         return Err(LoadError::NotRegular);
     }
@@ -211,11 +208,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(too_large(metadata.len()));
     }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(LoadError::Unreadable)?;
     // The file may have grown since its size was read.
     file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(LoadError::Unreadable)?;
     if bytes.len() as u64 > COMPONENT_BYTES {
         return Err(too_large(bytes.len() as u64));
     }
     Ok(bytes)
+}
+
+/// Opens without waiting: opening a pipe would wait for somebody to write to it.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }

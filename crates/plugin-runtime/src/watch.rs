@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -34,17 +35,27 @@ impl Finished {
         Self { all: true, names: HashSet::new() }
     }
 
+    fn any(&self) -> bool {
+        self.all || !self.names.is_empty()
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all || self.names.contains(name)
     }
 }
+
+/// What tells a directory from another that took its place; a number alone is given out again.
+type Identity = (u64, u64, Option<SystemTime>);
+
+/// How long writers get to go on after they were heard and have not finished.
+const WRITING: Duration = Duration::from_millis(20);
 
 /// Listens to one directory.
 pub(crate) struct Watch {
     dir: PathBuf,
     heard: Arc<Heard>,
     /// Its absence means that only looking helps.
-    watcher: Option<(RecommendedWatcher, u64)>,
+    watcher: Option<(RecommendedWatcher, Identity)>,
 }
 
 impl Watch {
@@ -57,6 +68,10 @@ impl Watch {
     /// Waits until something is heard.
     pub(crate) async fn changed(&self) {
         self.heard.hint.notified().await;
+        let finished = self.heard.finished.lock().unwrap_or_else(PoisonError::into_inner).any();
+        if !finished {
+            tokio::time::sleep(WRITING).await;
+        }
     }
 
     /// The files that were finished since the last call.
@@ -66,12 +81,14 @@ impl Watch {
 
     /// Starts to listen, also again if another directory has taken the place of the old one.
     pub(crate) fn arm(&mut self) {
-        let inode = std::fs::metadata(&self.dir).map(|metadata| metadata.ino()).ok();
-        if self.watcher.as_ref().map(|(_, known)| *known) == inode {
+        let identity = std::fs::metadata(&self.dir)
+            .map(|metadata| (metadata.dev(), metadata.ino(), metadata.created().ok()))
+            .ok();
+        if self.watcher.as_ref().map(|(_, known)| *known) == identity {
             return;
         }
         self.watcher = None;
-        let Some(inode) = inode else { return };
+        let Some(identity) = identity else { return };
         let heard = Arc::clone(&self.heard);
         let listen = move |event: notify::Result<Event>| match event {
             Ok(event) => hear(&heard, &event),
@@ -83,7 +100,7 @@ impl Watch {
             Ok(watcher)
         });
         match watcher {
-            Ok(watcher) => self.watcher = Some((watcher, inode)),
+            Ok(watcher) => self.watcher = Some((watcher, identity)),
             Err(error) => tracing::warn!(
                 "Changes in {} are found by looking only: {error}",
                 self.dir.display()

@@ -1,6 +1,7 @@
 //! `bench`: what a call of this plugin costs on this machine, each in a fresh sandbox.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -59,10 +60,8 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     if !(0.01..=600.0).contains(&args.seconds) {
         return Ok(Err(Wrong(vec!["--seconds must be 0.01 to 600".to_owned()])));
     }
-    let scratch = tempfile::tempdir().context("no temporary folder can be made")?;
-    let cache = scratch.path().join("compiled");
-    let candidate = match Candidate::load(&args.file, &Setup::plain(Some(cache.clone()))).await? {
-        Ok(candidate) => candidate,
+    let candidate = match Candidate::load(&args.file, &Setup::plain(None)).await? {
+        Ok(candidate) => Arc::new(candidate),
         Err(wrong) => return Ok(Err(wrong)),
     };
     let form = match form(&candidate, args.form.as_deref()) {
@@ -82,8 +81,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let mut lines = Vec::new();
     for threads in [1, 2] {
         for call in [Call::Validate, Call::Convert] {
-            let measured = measure(&args.file, &cache, &planned.input, call, threads, time);
-            lines.push(measured?);
+            lines.push(measure(&candidate, &planned.input, call, threads, time).await?);
             bar.inc(1);
         }
     }
@@ -144,34 +142,23 @@ fn figures_to_json(figures: &Figures) -> Value {
     })
 }
 
-/// Calls for so long on so many threads. Each thread has an executor of its own and all share one
-/// runtime, as the workers of a host do.
-fn measure(
-    file: &Path,
-    cache: &Path,
+/// Calls for so long from so many tasks, each of which keeps one thread of the executor busy.
+async fn measure(
+    candidate: &Arc<Candidate>,
     input: &ConversionInput,
     call: Call,
     threads: usize,
     time: Duration,
 ) -> anyhow::Result<Figures> {
-    let load = || -> anyhow::Result<Candidate> {
-        let loaded =
-            executor()?.block_on(Candidate::load(file, &Setup::plain(Some(cache.to_owned()))));
-        loaded?.map_err(|Wrong(why)| anyhow::anyhow!(why.join(" ")))
-    };
-    let died = |_| anyhow::anyhow!("a thread died");
-    // Not on this thread: it already has an executor.
-    let candidate = std::thread::scope(|scope| scope.spawn(load).join()).map_err(died)??;
-    let measured = std::thread::scope(|scope| {
-        let worker = || executor()?.block_on(repeat(&candidate, input, call, time));
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let mut samples = Vec::new();
-        for worker in workers {
-            samples.extend(worker.join().map_err(died)??);
-        }
-        anyhow::Ok(samples)
-    });
-    let mut samples = measured?;
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..threads {
+        let (candidate, input) = (Arc::clone(candidate), input.clone());
+        workers.spawn(async move { repeat(&candidate, &input, call, time).await });
+    }
+    let mut samples = Vec::new();
+    while let Some(worker) = workers.join_next().await {
+        samples.extend(worker.context("a task died")??);
+    }
     samples.sort_unstable();
     let at = |share: f64| {
         let index = (samples.len() as f64 * share) as usize;
@@ -184,13 +171,6 @@ fn measure(
         p50: at(0.5),
         p99: at(0.99),
     })
-}
-
-fn executor() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("no executor can be started")
 }
 
 async fn repeat(

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plugin_runtime::{Config, Inspection, PluginRuntime};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use training::JobId;
-use training::admit::{Owner, Policy, admit};
+use training::admit::{Owner, Policy, admit, check_form};
 use training::job::JobSpec;
 use training::manifest::Bundle;
 use training::ports::{
@@ -115,6 +115,25 @@ impl Candidate {
         &self.found.info
     }
 
+    /// Settings over the candidate's defaults, if its schema takes them.
+    pub(crate) fn settings_with(&self, settings: &Value) -> Result<Value, String> {
+        let defaults = self.found.settings.as_object().cloned().unwrap_or_default();
+        let mut complete: Map<String, Value> = defaults;
+        let Value::Object(settings) = settings else {
+            return Err("they are not an object".to_owned());
+        };
+        complete.extend(settings.clone());
+        let complete = Value::Object(complete);
+        // The runtime has parsed and compiled it before.
+        let schema: Value = serde_json::from_str(&self.info().settings_schema).unwrap_or_default();
+        let validator = jsonschema::draft202012::new(&schema).map_err(|error| error.to_string())?;
+        let errors: Vec<String> = validator
+            .iter_errors(&complete)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        if errors.is_empty() { Ok(complete) } else { Err(errors.join("; ")) }
+    }
+
     /// The path of a submission up to the plugin's answer, with an id that is always the same.
     pub(crate) async fn convert(&self, form: &Value) -> Ending {
         self.convert_as(form, None, None).await
@@ -131,6 +150,10 @@ impl Candidate {
             Ok(spec) => spec,
             Err(errors) => return Ending::Invalid(Stage::Form, errors),
         };
+        let errors = check_form(&spec, &Policy::default());
+        if !errors.is_empty() {
+            return Ending::Invalid(Stage::Form, errors);
+        }
         let digest = &self.info().digest;
         let prepared = match self.runtime.prepare(digest, &spec.hyperparameters) {
             Ok(prepared) => prepared,

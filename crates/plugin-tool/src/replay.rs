@@ -98,29 +98,9 @@ impl<'a> Trial<'a> {
         let policy = policy::read(rules)?;
         let given = settings.map(read_json).transpose()?;
         let trial = Self { candidate, given: None, policy };
-        let given = given.map(|given| trial.complete(&given)).transpose();
+        let given = given.map(|given| candidate.settings_with(&given)).transpose();
         let given = given.map_err(|why| Wrong(vec![format!("the settings do not fit: {why}")]))?;
         Ok(Self { given, ..trial })
-    }
-
-    /// Settings over the candidate's defaults, if its schema takes them.
-    fn complete(&self, settings: &Value) -> Result<Value, String> {
-        let defaults = self.candidate.found.settings.as_object().cloned().unwrap_or_default();
-        let mut complete: Map<String, Value> = defaults;
-        let Value::Object(settings) = settings else {
-            return Err("they are not an object".to_owned());
-        };
-        complete.extend(settings.clone());
-        let complete = Value::Object(complete);
-        // The runtime has parsed and compiled it before.
-        let schema: Value =
-            serde_json::from_str(&self.candidate.info().settings_schema).unwrap_or_default();
-        let validator = jsonschema::draft202012::new(&schema).map_err(|error| error.to_string())?;
-        let errors: Vec<String> = validator
-            .iter_errors(&complete)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        if errors.is_empty() { Ok(complete) } else { Err(errors.join("; ")) }
     }
 
     async fn replay(&self, record: &Record) -> Replayed {
@@ -132,7 +112,7 @@ impl<'a> Trial<'a> {
         };
         let settings = match (&self.given, &record.settings) {
             (Some(given), _) => Some(given.clone()),
-            (None, Some(stored)) => match self.complete(stored) {
+            (None, Some(stored)) => match self.candidate.settings_with(stored) {
                 Ok(settings) => Some(settings),
                 Err(why) => {
                     let why = format!("the settings it was converted with do not fit: {why}");

@@ -159,7 +159,7 @@ async fn reload(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Re
     let stop = CancellationToken::new();
     let follow = tokio::spawn({
         let (runtime, stop) = (Arc::clone(&runtime), stop.clone());
-        async move { runtime.follow(stop).await }
+        runtime.follow(stop)
     });
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for round in 0..RELOADS {

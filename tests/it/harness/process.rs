@@ -24,6 +24,31 @@ impl Host {
         plugins: &Path,
         env: &[(&'static str, String)],
     ) -> Self {
+        let mut host = Self::spawn(database, kubeconfig, dir, plugins, env);
+        host.wait_until_it_answers("/readyz").await;
+        host
+    }
+
+    /// Starts the host and waits until it serves its API, ready or not.
+    pub(crate) async fn start_alive(
+        database: &Database,
+        kubeconfig: &Path,
+        dir: &Path,
+        plugins: &Path,
+        env: &[(&'static str, String)],
+    ) -> Self {
+        let mut host = Self::spawn(database, kubeconfig, dir, plugins, env);
+        host.wait_until_it_answers("/api/v1/algorithms").await;
+        host
+    }
+
+    fn spawn(
+        database: &Database,
+        kubeconfig: &Path,
+        dir: &Path,
+        plugins: &Path,
+        env: &[(&'static str, String)],
+    ) -> Self {
         let port = free_port();
         let log = dir.join(format!("host-{port}.log"));
         let output = File::create(&log).expect("a log file");
@@ -41,13 +66,11 @@ impl Host {
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output);
         let child = command.spawn().expect("the host's binary runs");
-        let mut host = Self { child, url: format!("http://127.0.0.1:{port}"), log };
-        host.wait_until_ready().await;
-        host
+        Self { child, url: format!("http://127.0.0.1:{port}"), log }
     }
 
-    async fn wait_until_ready(&mut self) {
-        let url = format!("{}/readyz", self.url);
+    async fn wait_until_it_answers(&mut self, path: &str) {
+        let url = format!("{}{path}", self.url);
         for _ in 0..1200 {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 panic!("the host ended with {status}:\n{}", self.log());

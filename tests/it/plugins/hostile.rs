@@ -65,11 +65,7 @@ async fn guests_that_misbehave_are_contained_and_named() {
 #[tokio::test]
 async fn files_that_misbehave_while_they_are_loaded_are_rejected_alone() {
     let greedy = Guest { world: "greedy", ..Guest::hostile("clock") };
-    let app = beside_good(&[
-        ("start", Guest::hostile("loop-in-start")),
-        ("clock", greedy),
-    ])
-    .await;
+    let app = beside_good(&[("start", Guest::hostile("loop-in-start")), ("clock", greedy)]).await;
     good_manifests(&app).await;
     let list = app.get("/api/v1/plugins").await.body;
     let rejected = list["rejected"].as_array().expect("a list");
@@ -185,7 +181,8 @@ async fn dropped_file_serves_without_a_restart_and_a_broken_one_changes_nothing(
     let dir = app.plugins_dir();
     let algorithms = async || {
         let list = app.get("/api/v1/algorithms").await.body;
-        let names = list.as_array().expect("a list").iter().map(|algorithm| algorithm["name"].clone());
+        let names =
+            list.as_array().expect("a list").iter().map(|algorithm| algorithm["name"].clone());
         names.collect::<Vec<_>>()
     };
     assert_eq!(algorithms().await, ["trees"]);

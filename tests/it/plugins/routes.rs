@@ -124,3 +124,33 @@ async fn rejected_file_is_listed_with_its_reason_and_is_in_the_history() {
     assert!(metrics.contains("trainyard_plugin_files_rejected 1"), "{metrics}");
     assert!(metrics.contains("trainyard_plugins{state=\"active\"} 1"), "{metrics}");
 }
+
+#[tokio::test]
+async fn pinned_version_outlives_its_file_and_a_restart() {
+    let mut app = two_versions().await;
+    decide(&app, "PUT", "pin", Some(json!({"version": "1.0.0"}))).await;
+    std::fs::remove_file(guest::file(&app.plugins_dir(), "1.0.0")).unwrap();
+    app.kill_and_restart().await;
+    assert_eq!(serving(&app, "team-a").await, "1.0.0");
+    let version = app.get("/api/v1/plugins/trees").await.body;
+    assert!(version.to_string().contains("An operator pinned it."), "{version:#}");
+}
+
+#[tokio::test]
+async fn only_signed_versions_serve_where_signatures_are_required() {
+    let mut app = two_versions().await;
+    decide(&app, "PUT", "pin", Some(json!({"version": "1.0.0"}))).await;
+    std::fs::remove_file(guest::file(&app.plugins_dir(), "1.0.0")).unwrap();
+    // A key that nobody holds.
+    let key = format!("RWQ{}", "A".repeat(53));
+    app.host.kill();
+    app.set_env("TRAINYARD__PLUGINS__TRUSTED_KEYS", &key);
+    app.set_env("TRAINYARD__PLUGINS__REQUIRE_SIGNATURE", "true");
+    app.restart_unready().await;
+    // Neither the file that is there, nor the pinned version from the archive.
+    let answer = app.post("/api/v1/render", &form("team-a")).await;
+    assert_eq!(answer.body["code"], "unknown-algorithm", "{}", answer.body);
+    let list = app.get("/api/v1/plugins").await.body;
+    let reason = list["rejected"][0]["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(reason.contains("not signed by a trusted key"), "{list:#}");
+}

@@ -31,6 +31,13 @@ fn frozen(tree: &Tree) -> Vec<Violation> {
         })
         .collect();
     let mut found = Vec::new();
+    if sums.is_empty() {
+        found.push(Violation::file(
+            SUMS,
+            "no released contract is listed",
+            "plugins are built against them; restore the list",
+        ));
+    }
     for (name, file) in tree.below(FROZEN).filter(|(name, _)| name.ends_with(".wit")) {
         match sums.iter().find(|(_, _, known)| *known == name) {
             None => found.push(Violation::file(

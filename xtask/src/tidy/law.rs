@@ -64,7 +64,7 @@ pub(super) const LAWS: &[Law] = &[
     Law {
         package: "plugin-runtime",
         may: &["training"],
-        tests_may: &["plugin-sdk"],
+        tests_may: &["plugin-runtime", "plugin-sdk"],
         never: &["axum", "sqlx", "kube", "k8s-openapi"],
         because: "each adapter holds one heavy dependency, and adapters do not know each other",
     },

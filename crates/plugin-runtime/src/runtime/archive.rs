@@ -42,7 +42,8 @@ impl Archive {
 
     async fn write(&self) -> Result<(), StoreError> {
         let Some(archive) = self.archive.get() else { return Ok(()) };
-        let _one_at_a_time = self.writing.lock().await;
+        // Whoever writes already writes everything that waits.
+        let Ok(_one_at_a_time) = self.writing.try_lock() else { return Ok(()) };
         if self.lock_kept().is_none() {
             let kept = archive.kept().await?;
             *self.lock_kept() = Some(kept);
@@ -55,7 +56,8 @@ impl Archive {
             }
             if let Err(error) = archive.keep(&component).await {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.push_front(component);
+                // At the end, so that one that can never be kept holds up no other.
+                waiting.push_back(component);
                 return Err(error);
             }
             if let Some(kept) = self.lock_kept().as_mut() {
@@ -93,6 +95,9 @@ impl PluginRuntime {
             return Ok(Arc::clone(plugin));
         }
         let absent = || PluginFault::NotLoaded(*digest);
+        if let Some((Err(_), false)) = self.loader.known(digest) {
+            return Err(absent());
+        }
         let archive = self.archive.archive.get().ok_or_else(absent)?;
         let fetched = archive.fetch(digest).await.map_err(|error| {
             tracing::warn!("Plugin {digest} cannot be fetched from the archive: {error}");

@@ -19,6 +19,7 @@ use wasmtime::component::Lift;
 use super::PluginRuntime;
 use crate::answer;
 use crate::bindings;
+use crate::catalog;
 use crate::changes;
 use crate::guest_log;
 use crate::input::write_job;
@@ -73,7 +74,7 @@ impl PluginRuntime {
             Err(Fault::NoSlot) => "busy",
             Err(Fault::TimedOut) => "timed_out",
             Err(Fault::Failed(_)) => "failed",
-            Err(Fault::Crashed(_)) => "crashed",
+            Err(Fault::Crashed(_) | Fault::Gone(_)) => "crashed",
         };
         count(plugin, call, outcome);
         metrics::histogram!(
@@ -81,6 +82,10 @@ impl PluginRuntime {
             "plugin" => info.name.clone(), "call" => call.name()
         )
         .record(took.as_secs_f64());
+        if matches!(run.outcome, Err(Fault::Gone(_))) {
+            // The next look, or the archive, brings it back.
+            self.forget(&info.digest);
+        }
         if matches!(run.outcome, Err(Fault::TimedOut)) {
             plugin.gate.narrow();
         }
@@ -102,6 +107,9 @@ impl PluginRuntime {
         if !self.weigh(plugin, call, &first) {
             return first;
         }
+        if self.catalog.load().quarantine(&plugin.info.digest).is_some() {
+            return first;
+        }
         let second = self.backend.call(&plugin.handle, call, json).await;
         self.weigh(plugin, call, &second);
         second
@@ -119,6 +127,9 @@ impl PluginRuntime {
         );
         if !self.strikes.add(info.digest, Instant::now()) {
             return true;
+        }
+        if self.catalog.load().quarantine(&info.digest).is_some() {
+            return false;
         }
         let reason = format!("It lost its process three times within ten minutes; at last {how}.");
         self.swap(|catalog| catalog.with_quarantine(info.digest, Some(reason.clone())));
@@ -143,12 +154,13 @@ impl Plugins for PluginRuntime {
     }
 
     async fn set_routes(&self, routes: &[Route]) {
-        self.swap(|catalog| catalog.with_routes(routes));
-        for digest in self.catalog.load().wanted() {
+        // First the versions, then the routes to them: what serves must not pause meanwhile.
+        for digest in routes.iter().flat_map(catalog::routed) {
             if let Err(fault) = self.find_or_fetch(&digest).await {
-                tracing::error!("A version that an operator chose cannot serve: {fault}");
+                tracing::error!("A version that an operator chose cannot serve yet: {fault}");
             }
         }
+        self.swap(|catalog| catalog.with_routes(routes));
     }
 
     fn release(&self, plugin: &PluginDigest) -> bool {

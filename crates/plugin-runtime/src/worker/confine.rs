@@ -11,10 +11,18 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::UnshareFlags;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
-/// Files that a worker may have open: its socket, its errors, a file of code, and room.
-const OPEN_FILES: u64 = 64;
+use crate::limits::COMPONENTS;
+
+/// Files that a worker may have open: its socket, its errors and room; besides, each component that
+/// a runner has loaded stays open as long as its code is mapped.
+const OPEN_FILES: u64 = 64 + COMPONENTS as u64;
+/// How much sooner than others a worker is ended when memory runs out.
+const FIRST_TO_GO: &str = "1000";
 
 /// Limits that the kernel keeps.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +37,11 @@ pub(crate) struct Rlimits {
 
 /// Sets the limits, and forbids core dumps, other processes' looks and new privileges.
 pub(crate) fn limit(limits: Rlimits) -> io::Result<()> {
-    let set_both = |resource, soft, hard| {
-        rustix::process::setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })
+    // A limit that is inherited may be lower, and cannot be raised.
+    let set_both = |resource, soft: u64, hard: u64| {
+        let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
+        rustix::process::setrlimit(resource, limit)
     };
     let set = |resource, most| set_both(resource, most, most);
     set(Resource::Core, 0)?;
@@ -41,6 +52,8 @@ pub(crate) fn limit(limits: Rlimits) -> io::Result<()> {
     if let Some(most) = limits.address_space {
         set(Resource::As, most)?;
     }
+    // The host must outlive what it started. Without permission it is one of several.
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
@@ -107,30 +120,69 @@ pub(crate) enum Work {
 /// not listed fails as not permitted, rather than ending the process: a library that asks for
 /// something in vain goes on, an intruder gets nothing either way.
 pub(crate) fn seccomp(work: Work) -> bool {
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return false };
-    let extra: &[libc::c_long] = match work {
-        Work::Compile => &[libc::SYS_clone, libc::SYS_clone3],
-        Work::Run => &[
-            libc::SYS_openat,
-            libc::SYS_ioctl,
-            libc::SYS_memfd_create,
-            libc::SYS_ftruncate,
-            libc::SYS_fcntl,
-        ],
-    };
-    let allowed = ALLOWED.iter().chain(extra).map(|call| (*call, Vec::new()));
-    let filter = SeccompFilter::new(
-        allowed.collect::<BTreeMap<_, _>>(),
-        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-        SeccompAction::Allow,
-        arch,
-    );
-    let program = filter.and_then(|filter| BpfProgram::try_from(filter));
-    program.is_ok_and(|program| seccompiler::apply_filter_all_threads(&program).is_ok())
+    install(work).is_some()
+}
+
+fn install(work: Work) -> Option<()> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).ok()?;
+    let own = u64::from(std::process::id());
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    // Limits and signals reach other processes of the same user, the host first of all.
+    rules.insert(libc::SYS_prlimit64, vec![equals(0, 0)?, equals(0, own)?]);
+    rules.insert(libc::SYS_tgkill, vec![equals(0, own)?]);
+    match work {
+        Work::Compile => {
+            // Threads, but no processes. The newer call hides its flags behind a pointer, so it
+            // does not exist here, and the C library falls back to the older one.
+            let threads = libc::CLONE_THREAD.unsigned_abs().into();
+            rules.insert(libc::SYS_clone, vec![masked(0, threads, threads)?]);
+            rules.insert(libc::SYS_clone3, Vec::new());
+            let absent = SeccompFilter::new(
+                BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+                SeccompAction::Allow,
+                SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+                arch,
+            );
+            apply(absent.ok()?)?;
+        }
+        Work::Run => {
+            let writes = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
+            rules.insert(libc::SYS_openat, vec![masked(2, writes.unsigned_abs().into(), 0)?]);
+            for call in [libc::SYS_ioctl, libc::SYS_memfd_create, libc::SYS_ftruncate] {
+                rules.insert(call, Vec::new());
+            }
+            let commands = [libc::F_GETFD, libc::F_GETFL, libc::F_ADD_SEALS, libc::F_GET_SEALS];
+            let commands = commands.map(|command| equals(1, command.unsigned_abs().into()));
+            rules.insert(libc::SYS_fcntl, commands.into_iter().collect::<Option<_>>()?);
+        }
+    }
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    apply(SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch).ok()?)
+}
+
+fn apply(filter: SeccompFilter) -> Option<()> {
+    let program = BpfProgram::try_from(filter).ok()?;
+    seccompiler::apply_filter_all_threads(&program).ok()
+}
+
+/// The argument has this value.
+fn equals(argument: u8, value: u64) -> Option<SeccompRule> {
+    condition(argument, SeccompCmpOp::Eq, value)
+}
+
+/// The bits of the mask in the argument have this value.
+fn masked(argument: u8, mask: u64, value: u64) -> Option<SeccompRule> {
+    condition(argument, SeccompCmpOp::MaskedEq(mask), value)
+}
+
+fn condition(argument: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value);
+    SeccompRule::new(vec![condition.ok()?]).ok()
 }
 
 /// Talking on an open socket, memory, signals of its own, waiting, and the end.
-const ALLOWED: [libc::c_long; 44] = [
+const ALLOWED: [libc::c_long; 42] = [
     libc::SYS_brk,
     libc::SYS_clock_getres,
     libc::SYS_clock_gettime,
@@ -157,7 +209,6 @@ const ALLOWED: [libc::c_long; 44] = [
     libc::SYS_newfstatat,
     libc::SYS_pread64,
     libc::SYS_prctl,
-    libc::SYS_prlimit64,
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_recvfrom,
@@ -172,7 +223,6 @@ const ALLOWED: [libc::c_long; 44] = [
     libc::SYS_set_robust_list,
     libc::SYS_sigaltstack,
     libc::SYS_statx,
-    libc::SYS_tgkill,
     libc::SYS_write,
     libc::SYS_writev,
 ];

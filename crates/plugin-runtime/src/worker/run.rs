@@ -28,8 +28,8 @@ use crate::worker::wire::{
 const TICK: Duration = Duration::from_millis(2);
 /// Memory of the runner itself and of what it loads, beside the guest's.
 const OWN_BYTES: u64 = 512 << 20;
-/// Processor time of one life. The host replaces a runner long before; this is the last resort
-/// against code that broke out and computes for itself.
+/// Processor time of one life. The host replaces a runner after a sixth of it; this is the last
+/// resort against code that broke out and computes for itself.
 const CPU_SECONDS: u64 = 3600;
 /// Longest first frame: two numbers and a path.
 const LIMITS_BYTES: usize = 8 << 10;
@@ -37,6 +37,9 @@ const LIMITS_BYTES: usize = 8 << 10;
 /// Serves requests until the host closes the socket.
 pub(super) fn serve(mut socket: UnixStream) -> io::Result<()> {
     let limits: RunLimits = wire::read(&mut socket, LIMITS_BYTES)?;
+    let internal = |error: wasmtime::Error| io::Error::other(sandbox::reason_of(&error));
+    // Before anything is locked: it opens the map of its own pages, which only their owner may.
+    let engine = engine::build(1, limits.memory_bytes).map_err(internal)?;
     confine::limit(Rlimits {
         cpu_seconds: CPU_SECONDS,
         // Each sandbox reserves address space by the GiB; what counts is what it can write to.
@@ -44,8 +47,6 @@ pub(super) fn serve(mut socket: UnixStream) -> io::Result<()> {
         data: OWN_BYTES + 2 * limits.memory_bytes as u64,
     })?;
     let namespaces = confine::leave_namespaces();
-    let internal = |error: wasmtime::Error| io::Error::other(sandbox::reason_of(&error));
-    let engine = engine::build(1, limits.memory_bytes).map_err(internal)?;
     let code_dir = Path::new(&limits.code_dir);
     let root = confine::enter(code_dir);
     let code_dir = if root { PathBuf::from("/") } else { code_dir.to_owned() };
@@ -146,7 +147,9 @@ fn called<R: Serialize>(run: Run<R>) -> io::Result<Vec<u8>> {
     };
     let ended = match fault {
         Fault::TimedOut => Ended::TimedOut,
-        Fault::Failed(detail) | Fault::Crashed(detail) => Ended::Failed(detail),
+        Fault::Failed(detail) | Fault::Crashed(detail) | Fault::Gone(detail) => {
+            Ended::Failed(detail)
+        }
         // One call at a time: the only slot was free.
         Fault::NoSlot => Ended::Failed("the sandbox was taken".to_owned()),
     };

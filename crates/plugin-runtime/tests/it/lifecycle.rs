@@ -166,3 +166,53 @@ async fn cache_that_others_may_write_to_stops_the_start() {
     let result = PluginRuntime::start(config).await;
     assert!(matches!(result, Err(StartError::Cache { .. })), "{result:?}");
 }
+
+#[tokio::test]
+async fn newcomer_with_the_same_version_does_not_take_the_place_of_who_was_there() {
+    let other = Guest { schema: r#"{"type":"object"}"#.to_owned(), ..Guest::good("x") };
+    let dir = dir_with(&[("x.wasm", Guest::good("x").build())]);
+    let runtime = start(config(dir.path())).await;
+    let before = info(&runtime, "x").digest;
+    std::fs::write(dir.path().join("a.wasm"), other.build()).unwrap();
+    runtime.reload().await.unwrap();
+    assert_eq!(info(&runtime, "x").digest, before);
+    assert_eq!(runtime.catalog().failures()[0].file, "a.wasm");
+}
+
+#[tokio::test]
+async fn compiled_code_that_vanishes_is_made_again() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    let home = tempfile::tempdir().unwrap();
+    let cache = home.path().join("cache");
+    // One runner, and another in its place that has to load the code again. Its program has a
+    // name of its own, by which it is told from those of other tests.
+    let program = home.path().join("solitary");
+    std::fs::copy(crate::support::WORKER, &program).unwrap();
+    let config =
+        Config { cache_dir: Some(cache.clone()), ..config(dir.path()) }.isolated(program, 1);
+    let runtime = start(config).await;
+    let plugin = info(&runtime, "a");
+    for entry in entries(&cache) {
+        std::fs::remove_file(entry).unwrap();
+    }
+    kill_runners();
+    let input = job("a", json!({}));
+    // The first call finds out, the next look mends it.
+    let lost = runtime.convert(&plugin.digest, &input).await.unwrap_err();
+    assert!(lost.to_string().contains("compiled code is lost"), "{lost}");
+    runtime.reload().await.unwrap();
+    assert!(runtime.convert(&plugin.digest, &input).await.unwrap().is_ok());
+}
+
+/// Ends the runners of this process that were started by this name.
+fn kill_runners() {
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace() {
+            let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            if command.is_ok_and(|command| command.starts_with("solitary")) {
+                std::process::Command::new("kill").args(["-9", pid]).status().unwrap();
+            }
+        }
+    }
+}

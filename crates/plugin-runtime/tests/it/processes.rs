@@ -30,7 +30,9 @@ fn fragile() -> (TempDir, PathBuf) {
 
 /// Compilers are real, runners fragile.
 fn with_fragile_runners(dir: &TempDir, program: PathBuf) -> Config {
-    Config { compiler: Some(WORKER.into()), ..config(dir.path()).isolated(program, 4) }
+    let strikes_apart = Duration::ZERO;
+    let config = config(dir.path()).isolated(program, 4);
+    Config { compiler: Some(WORKER.into()), strikes_apart, ..config }
 }
 
 /// A job that makes a fragile runner do this.
@@ -83,7 +85,7 @@ async fn silent_runner_is_killed_and_replaced() {
     let runtime = start(with_fragile_runners(&dir, program)).await;
     let bad = info(&runtime, "bad");
     let fault = runtime.convert(&bad.digest, &asking("bad", "hang")).await.unwrap_err();
-    assert!(fault.to_string().contains("silent for 650 ms"), "{fault}");
+    assert!(fault.to_string().contains("silent for 2150 ms"), "{fault}");
     converts(&runtime, "bad").await;
     converts(&runtime, "good").await;
 }

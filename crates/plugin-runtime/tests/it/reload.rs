@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs `steps` beside a runtime that follows its directory.
 async fn following(runtime: &Arc<PluginRuntime>, steps: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
-    let follow = runtime.follow(stop.clone());
+    let follow = Arc::clone(runtime).follow(stop.clone());
     tokio::pin!(follow);
     tokio::select! {
         () = &mut follow => panic!("it stopped following"),
@@ -224,4 +224,45 @@ async fn signature_decides_where_signatures_are_required() {
         until("it is signed", || version(&strict, "unsigned").is_some()).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn pipe_in_the_place_of_a_signature_holds_up_nothing() {
+    let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
+    for name in ["a.wasm.minisig", "b.wasm"] {
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join(name)).status();
+        assert!(made.unwrap().success());
+    }
+    let runtime = start(isolated(dir.path())).await;
+    assert_eq!(version(&runtime, "a").as_deref(), Some("1.0.0"));
+    assert!(runtime.catalog().failures()[0].reason.contains("not a regular file"));
+}
+
+#[tokio::test]
+async fn file_from_the_future_takes_effect() {
+    let dir = dir_with(&[]);
+    let runtime = start(isolated(dir.path())).await;
+    following(&runtime, async {
+        rename_into(dir.path(), "a.wasm", &Guest::good("a").build());
+        let file = std::fs::File::options().write(true).open(dir.path().join("a.wasm")).unwrap();
+        let future = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        file.set_modified(future).unwrap();
+        drop(file);
+        until("a serves", || version(&runtime, "a").is_some()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn plugin_that_never_says_what_it_is_is_reported_once() {
+    let endless = Guest::hostile("loop-in-start");
+    let dir = dir_with(&[("a.wasm", endless.build()), ("b.wasm", Guest::good("b").build())]);
+    let runtime = start(isolated(dir.path())).await;
+    runtime.reload().await.unwrap();
+    runtime.reload().await.unwrap();
+    assert!(version(&runtime, "b").is_some());
+    assert_eq!(runtime.catalog().failures().len(), 1);
+    let changes = runtime.take_changes();
+    let rejected = changes.iter().filter(|change| change.kind == "Rejected");
+    assert_eq!(rejected.count(), 1, "{changes:?}");
 }

@@ -2,7 +2,7 @@
 //! name, so that a failure can be made smaller without turning into another one.
 
 use serde_json::Value;
-use training::admit::Policy;
+use training::admit::{Policy, TOO_LARGE};
 use training::manifest::Bundle;
 
 use super::cluster::ClusterSchemas;
@@ -85,6 +85,11 @@ impl Judge<'_> {
         }
         match admitted(&planned, self.first.info(), "origin", &self.policy) {
             Ok(bundle) => self.rules_of_manifests(&planned, &bundle, &mut breaches),
+            // As in a submission: what is too large is so because of what the form holds.
+            Err(errors) if errors.iter().all(|error| TOO_LARGE.contains(&&*error.code)) => {
+                let refused = Some((Stage::Form, listed(&errors)));
+                return Judgement { breaches, planned: None, refused };
+            }
             Err(errors) => breaches.push(breach(ADMITTED, listed(&errors))),
         }
         Judgement { breaches, planned: Some(planned), refused: None }

@@ -29,7 +29,9 @@ async fn conforms(language: &str, name: &str) {
     assert_eq!(loaded.plugin.info.name, name);
     loaded.assert_cases(&folder(language).join("cases")).await;
     loaded.assert_examples().await;
-    let (output, _, err) = run(tool().arg("check").arg(&component));
+    // Interpreters take their time, above all where nothing is optimised.
+    let jobs = ["--jobs", "20"];
+    let (output, _, err) = run(tool().arg("check").arg(&component).args(jobs));
     assert!(output.status.success(), "{err}");
 }
 
