@@ -11,7 +11,7 @@ const ALLOWED_IMPORTS: [&str; 2] = ["trainyard:converter/log@1.", "trainyard:con
 const EXPORT: &str = "trainyard:converter/converter@1.";
 
 /// Hosts refuse larger files. An interpreter of Python takes 18 MiB of it.
-pub const MAX_COMPONENT_BYTES: usize = 20 << 20;
+pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 
 /// The names of what a component imports and exports.
 #[derive(Debug, Clone, PartialEq, Eq)]

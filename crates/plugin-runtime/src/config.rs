@@ -20,7 +20,7 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1500);
 pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 
 /// A pause of the whole machine loses every process that was at work, which is no pattern.
-pub const DEFAULT_STRIKES_APART: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT_STRIKES_APART: Duration = Duration::from_secs(5);
 
 /// How many walls stand between a guest and this process.
 #[derive(Debug, Clone, PartialEq, Eq)]

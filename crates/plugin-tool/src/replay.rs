@@ -5,7 +5,7 @@ mod compare;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use training::JobId;
 use training::admit::Policy;
 

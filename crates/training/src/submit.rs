@@ -16,7 +16,7 @@ use crate::phase::{Desired, Lifecycle, Phase};
 use crate::placement;
 use crate::ports::{
     Audience, FieldError, Idempotency, Inserted, JobStore, NewJob, PluginFault, PluginInfo,
-    Plugins, StoreError,
+    Plugins, StoreError, VersionState,
 };
 
 pub use conversion::{Converted, Terms, convert};
@@ -130,7 +130,10 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
             .iter()
             .flat_map(|plugin| plugin.algorithms.iter().cloned())
             .collect();
-        return Err(SubmitError::UnknownAlgorithm { name: spec.algorithm, known });
+        return Err(match quarantined(&*ports.plugins, &spec.algorithm) {
+            Some(plugin) => SubmitError::Plugin(PluginFault::Quarantined { plugin }),
+            None => SubmitError::UnknownAlgorithm { name: spec.algorithm, known },
+        });
     };
     let id = JobId::from_name(&spec.name, ports.ids.next());
     let terms = Terms { policy: &ports.policy, origin: &ports.origin };
@@ -142,6 +145,15 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     job.provenance.plan_digest = Some(evidence.plan);
     let policies = placement::policies(&job, &bundle, &job.target_clusters);
     Ok(Rendered { job, bundle, policies, changes, warnings })
+}
+
+/// The plugin that would serve an algorithm if it were not in quarantine.
+fn quarantined(plugins: &dyn Plugins, algorithm: &str) -> Option<String> {
+    let versions = plugins.catalog().versions.into_iter();
+    let mut shut_out = versions.filter(|version| version.state == VersionState::Quarantined);
+    shut_out
+        .find(|version| version.info.algorithms.iter().any(|name| name == algorithm))
+        .map(|version| version.info.name.clone())
 }
 
 /// The name must fit the kind of the workload; a plugin with several kinds is held to the widest,

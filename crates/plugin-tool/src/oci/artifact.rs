@@ -23,7 +23,7 @@ pub(crate) const LAYER: &str = "application/wasm";
 /// Largest manifest, as registries and the distribution specification have it.
 pub(crate) const MANIFEST_BYTES: u64 = 4 << 20;
 /// Largest component: what a host loads.
-pub(crate) const COMPONENT_BYTES: u64 = 20 << 20;
+pub(crate) const COMPONENT_BYTES: u64 = 32 << 20;
 
 /// Annotation with the whole text of the signature file.
 const SIGNATURE: &str = "dev.trainyard.plugin.signature";
