@@ -2,6 +2,13 @@
 //! stands alone, with the versions that this workspace pins. Made from the workspace's own files at
 //! each build, so that the copies cannot fall behind.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a build script stops the build by panicking"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs;

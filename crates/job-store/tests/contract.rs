@@ -7,6 +7,7 @@ mod databases;
 #[path = "contract/adapter.rs"]
 mod adapter;
 
+#[cfg(test)]
 #[path = "contract/looking_back.rs"]
 mod looking_back;
 

@@ -28,7 +28,7 @@ pub(crate) enum Backend {
     /// In this process.
     Here {
         /// The sandboxes.
-        sandboxes: Sandboxes,
+        sandboxes: Box<Sandboxes>,
         /// One permit for each.
         slots: Semaphore,
         /// Directory of compiled code.
@@ -74,7 +74,11 @@ impl Backend {
                 engine::start_ticker(&engine)
                     .map_err(|error| StartError::Internal(error.to_string()))?;
                 let sandboxes = Sandboxes::new(engine, limits).map_err(unavailable)?;
-                Ok(Self::Here { sandboxes, slots: Semaphore::new(slots as usize), code_dir })
+                Ok(Self::Here {
+                    sandboxes: Box::new(sandboxes),
+                    slots: Semaphore::new(slots as usize),
+                    code_dir,
+                })
             }
             Isolation::Processes { program } => {
                 let (count, tasks) = (config.max_concurrent, config.tasks.clone());

@@ -304,8 +304,9 @@ impl Catalog {
 fn trial(canary: &training::ports::Canary) -> String {
     let mut reason = format!("It is tried on {} % of the jobs", canary.percent);
     if !canary.namespaces.is_empty() {
-        let names: Vec<&str> = canary.namespaces.iter().map(|name| name.as_str()).collect();
-        reason.push_str(&format!(" and on all jobs in {}", names.join(", ")));
+        let names: Vec<String> = canary.namespaces.iter().map(ToString::to_string).collect();
+        reason.push_str(" and on all jobs in ");
+        reason.push_str(&names.join(", "));
     }
     reason.push('.');
     reason

@@ -150,9 +150,10 @@ impl LoadError {
     /// When the same bytes are worth another try; `None` if never.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Compiler { .. } | Self::Lost { .. } => Some(SOON),
+            Self::Compiler { .. }
+            | Self::Lost { .. }
+            | Self::Describe(PluginFault::Busy | PluginFault::TimedOut { .. }) => Some(SOON),
             Self::CompileLimit { certain: false, .. } => Some(LATE),
-            Self::Describe(PluginFault::Busy | PluginFault::TimedOut { .. }) => Some(SOON),
             _ => None,
         }
     }

@@ -82,13 +82,13 @@ impl Guest {
 
     /// With a fragment of its own.
     pub fn with(mut self, fragment: &str) -> Self {
-        self.fragment = fragment.to_owned();
+        fragment.clone_into(&mut self.fragment);
         self
     }
 
     /// Under another version.
     pub fn version(mut self, version: &str) -> Self {
-        self.version = version.to_owned();
+        version.clone_into(&mut self.version);
         self
     }
 

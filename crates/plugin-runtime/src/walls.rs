@@ -30,7 +30,7 @@ impl Walls {
     }
 
     /// Says which walls stand, and loudly which do not.
-    pub(crate) fn report(&self) {
+    pub(crate) fn report(self) {
         let names = |walls: &[(&'static str, bool)], stands: bool| -> String {
             let named = walls.iter().filter(|wall| wall.1 == stands).map(|wall| wall.0);
             named.collect::<Vec<_>>().join(", ")

@@ -160,16 +160,16 @@ async fn measure(
         samples.extend(worker.context("a task died")??);
     }
     samples.sort_unstable();
-    let at = |share: f64| {
-        let index = (samples.len() as f64 * share) as usize;
+    let at = |percent: usize| {
+        let index = samples.len() * percent / 100;
         samples.get(index).or(samples.last()).copied().unwrap_or_default()
     };
     Ok(Figures {
         call,
         threads,
         per_second: samples.len() as f64 / time.as_secs_f64(),
-        p50: at(0.5),
-        p99: at(0.99),
+        p50: at(50),
+        p99: at(99),
     })
 }
 

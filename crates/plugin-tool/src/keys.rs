@@ -78,7 +78,8 @@ fn private(path: &Path) -> Result<(), Wrong> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Wrong(vec![format!("{}: {error}", path.display())]))?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
+    if mode.trailing_zeros() >= 6 {
+        // Neither the group nor others may do anything with it.
         return Ok(());
     }
     Err(Wrong(vec![

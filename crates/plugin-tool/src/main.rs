@@ -112,7 +112,7 @@ async fn act(command: Command) -> ExitCode {
         Command::Export(args) => export::run(&args).await,
         Command::Keygen(args) => sign::keygen(&args),
         Command::Sign(args) => sign::sign(&args).await,
-        Command::Verify(args) => sign::verify(&args),
+        Command::Verify(args) => Ok(sign::verify(&args)),
         Command::Push(args) => oci::push(&args).await,
         Command::Pull(args) => oci::pull(&args).await,
         Command::Bench(args) => bench::run(&args).await,

@@ -180,7 +180,7 @@ pub(crate) async fn pull(args: &PullArgs) -> Outcome<()> {
         eprintln!("wrote {} (sha-256 {sha256})", out.display());
         match signature {
             Some(_) => {
-                eprintln!("wrote {}; nobody has verified it yet", signature_path(&out).display())
+                eprintln!("wrote {}; nobody has verified it yet", signature_path(&out).display());
             }
             None => eprintln!("note: it carries no signature"),
         }

@@ -116,13 +116,9 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
-pub(crate) fn verify(args: &VerifyArgs) -> Outcome<()> {
+pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Wrong> {
     let path = args.signature.clone().unwrap_or_else(|| signature_path(&args.file));
-    let checked = check(&args.file, &path, &args.key);
-    let (signer, digest) = match checked {
-        Ok(checked) => checked,
-        Err(wrong) => return Ok(Err(wrong)),
-    };
+    let (signer, digest) = check(&args.file, &path, &args.key)?;
     if args.json {
         let whole = json!({
             "file": args.file,
@@ -138,7 +134,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<()> {
         println!("comment   {}", signer.comment);
         println!("sha-256   {digest}");
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn check(file: &Path, path: &Path, keys: &[String]) -> Result<(Signer, PluginDigest), Wrong> {

@@ -157,10 +157,8 @@ async fn reload(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Re
     let runtime = apart(dir).await?;
     let input = input(&runtime)?;
     let stop = CancellationToken::new();
-    let follow = tokio::spawn({
-        let (runtime, stop) = (Arc::clone(&runtime), stop.clone());
-        runtime.follow(stop)
-    });
+    let mut follow = tokio::task::JoinSet::new();
+    follow.spawn(Arc::clone(&runtime).follow(stop.clone()));
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for round in 0..RELOADS {
         // Compiled beforehand by another process that shares the cache, as on a second host.
@@ -174,7 +172,7 @@ async fn reload(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Re
         cold.push(rename_until_served(&runtime, dir, &unknown, &input).await?);
     }
     stop.cancel();
-    follow.await?;
+    while follow.join_next().await.is_some() {}
     let p99 = |times: &mut [f64]| format!("p99 {:.1} ms", percentile(times, 99));
     let context = p99(&mut warm);
     report.add(

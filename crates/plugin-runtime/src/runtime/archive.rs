@@ -22,7 +22,9 @@ pub(super) struct Archive {
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Archive").field("is_set", &self.archive.get().is_some()).finish()
+        f.debug_struct("Archive")
+            .field("is_set", &self.archive.get().is_some())
+            .finish_non_exhaustive()
     }
 }
 

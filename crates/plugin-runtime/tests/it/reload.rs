@@ -16,7 +16,7 @@ use crate::support::{config, dir_with, info, isolated, job, start};
 use plugin_runtime::testing::Guest;
 
 /// Far above what any of these needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs `steps` beside a runtime that follows its directory.
 async fn following(runtime: &Arc<PluginRuntime>, steps: impl Future<Output = ()>) {

@@ -65,7 +65,7 @@ pub(crate) fn exceeded(document: &Value, asked: &Asked) -> Vec<String> {
 }
 
 fn words(millis: u128) -> String {
-    if millis % 1000 == 0 { (millis / 1000).to_string() } else { format!("{millis}m") }
+    if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{millis}m") }
 }
 
 #[derive(Default)]

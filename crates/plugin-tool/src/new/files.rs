@@ -83,7 +83,7 @@ mod tests {
 
     fn text<'f>(files: &'f [(String, String)], path: &str) -> &'f str {
         let found = files.iter().find(|(name, _)| name == path);
-        found.map(|(_, text)| text.as_str()).unwrap_or_else(|| panic!("no {path}"))
+        found.map_or_else(|| panic!("no {path}"), |(_, text)| text.as_str())
     }
 
     #[test]
