@@ -17,7 +17,7 @@ pub(crate) struct BuildArgs {
     /// The project; its files tell the language.
     #[arg(default_value = ".", value_name = "DIR")]
     dir: PathBuf,
-    /// The component [default: `<name>.wasm` in the project].
+    /// The component; by default `<name>.wasm` in the project.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Installs what is missing of the tools that the project pins: `.venv` or `node_modules`.

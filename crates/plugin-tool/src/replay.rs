@@ -32,7 +32,8 @@ pub(crate) struct Args {
     /// Settings for every job, instead of those that were in force when it was converted.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Settings file of the host, for its section [admission]; by default the default rules.
+    /// The rules of the host, as `trainyard-host config policy` prints them; by default the
+    /// default ones.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Fails if any job would get other manifests.

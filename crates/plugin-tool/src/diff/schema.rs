@@ -218,7 +218,7 @@ impl Comparison<'_> {
         for word in NARROWING {
             let at = join(at, word);
             match (old.get(*word).map(bare), new.get(*word).map(bare)) {
-                (Some(was), Some(is)) if (was - is).abs() > 0.0 => self.add(
+                (Some(was), Some(is)) if was != is => self.add(
                     Level::Major,
                     at,
                     format!("`{word}` changed; whether all values are still accepted is open."),
@@ -254,7 +254,7 @@ impl Comparison<'_> {
     fn defaults(&mut self, old: &Map<String, Value>, new: &Map<String, Value>, at: &str) {
         let at = join(at, "default");
         match (old.get("default"), new.get("default")) {
-            (Some(was), Some(is)) if (was - is).abs() > 0.0 => self.add(
+            (Some(was), Some(is)) if was != is => self.add(
                 self.changed_default,
                 at,
                 format!("The default changed from {was} to {is}."),
