@@ -59,8 +59,12 @@ impl<'a> BatchJob<'a> {
         }
     }
 
+    /// Longest name of a Job in characters. Eight of the 63 are left for what is named after it: the
+    /// claim `<name>-results`, and the host names of its pods, which end in `-<index>`.
+    pub const MAX_NAME_LENGTH: u32 = 55;
+
     /// What a plugin that emits Jobs says about them.
     pub fn kind() -> Kind {
-        Kind::workload("batch/v1", "Job", "jobs", 63)
+        Kind::workload("batch/v1", "Job", "jobs", Self::MAX_NAME_LENGTH)
     }
 }

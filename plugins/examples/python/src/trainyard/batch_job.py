@@ -5,7 +5,8 @@ import json
 from trainyard.contract import Kind, LogTarget, Report
 from trainyard.job import Job
 
-KIND = Kind("batch/v1", "Job", "jobs", workload=True)
+# Eight of 63 characters are left for what is named after a Job: its claim, and its pods.
+KIND = Kind("batch/v1", "Job", "jobs", workload=True, max_name_length=55)
 CLAIM_KIND = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", workload=False)
 
 CONTAINER = "trainer"

@@ -3,7 +3,8 @@
 import { kind, report } from "./contract.js";
 import { uriOf } from "./job.js";
 
-export const KIND = kind("batch/v1", "Job", "jobs", true);
+/** Eight of 63 characters are left for what is named after a Job: its claim, and its pods. */
+export const KIND = kind("batch/v1", "Job", "jobs", true, 55);
 export const CLAIM_KIND = kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", false);
 
 export const CONTAINER = "trainer";
