@@ -1,7 +1,11 @@
 //! Plugins as an operator sees them: versions, decisions, records, proofs, measurements.
 
+mod compiling;
 mod guest;
 mod hostile;
+mod languages;
+mod mounts;
 mod routes;
+mod supply;
 mod surfaces;
 mod verify;

@@ -86,6 +86,12 @@ impl Catalog {
         self.active().map(|plugin| &plugin.info)
     }
 
+    /// Whether the file is on record as one that could not be loaded, with this content.
+    pub(crate) fn refuses(&self, file: &str, digest: &PluginDigest) -> bool {
+        let same = |failure: &&LoadFailure| failure.digest.as_ref() == Some(digest);
+        self.parts.failures.iter().filter(same).any(|failure| failure.file == file)
+    }
+
     /// Every version and every rejected file.
     pub(crate) fn view(&self) -> CatalogView {
         let mut versions = Vec::new();

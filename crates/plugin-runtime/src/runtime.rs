@@ -291,7 +291,7 @@ impl PluginRuntime {
             digests.extend(digest);
             looked.unsettled |= content.as_ref().is_ok_and(|content| !content.settled);
             let known = match content {
-                Ok(content) => self.known(&file, content, &mut looked.todo),
+                Ok(content) => self.known(&before, &file, content, &mut looked.todo),
                 Err(error) => Err(error.to_string()),
             };
             let failed =
@@ -315,6 +315,7 @@ impl PluginRuntime {
     /// failure stands while its component is tried again.
     fn known(
         &self,
+        before: &Catalog,
         file: &str,
         content: Content,
         todo: &mut Vec<Todo>,
@@ -322,8 +323,8 @@ impl PluginRuntime {
         let Content { digest, bytes, signature, settled } = content;
         let signature = match signature {
             Ok(signature) => signature,
-            // A signature may follow its file.
-            Err(_) if !settled => return Ok(None),
+            // A signature may follow its file. What was already refused stays so until then.
+            Err(_) if !settled && !before.refuses(file, &digest) => return Ok(None),
             Err(reason) => return Err(LoadError::Unsigned { reason }.to_string()),
         };
         let known = self.loader.known(&digest);

@@ -228,3 +228,23 @@ impl Data {
         })
     }
 }
+
+/// A component whose only function costs the compiler minutes: many variables, all of which live
+/// across many branches.
+pub fn compilation_bomb() -> Vec<u8> {
+    let mut body = String::new();
+    for n in 0..30_000 {
+        let (a, b) = (n % 3000, (n * 7 + 1) % 3000);
+        write!(
+            body,
+            "(block (br_if 0 (local.get {a})) (local.set {b} (i32.add (local.get {a}) \
+             (local.get {b}))))"
+        )
+        .unwrap();
+    }
+    let locals = "i32 ".repeat(3000);
+    let text = format!(
+        "(component (core module (func (export \"f\") (param i32) (local {locals}) {body})))"
+    );
+    wat::parse_str(text).unwrap()
+}

@@ -176,6 +176,28 @@ async fn runners_are_confined_replaced_when_killed_and_end_with_the_host() {
 }
 
 #[tokio::test]
+async fn callers_that_find_no_place_are_told_when_to_come_back() {
+    let mut setup = Setup::sqlite().own_plugins();
+    // One place for each plugin, so that the second caller of one that loops waits in vain.
+    setup.env = vec![("TRAINYARD__PLUGINS__RUNNERS", "2".to_owned())];
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    guest::put(&setup.plugins_dir().join("loop.wasm"), &Guest::hostile("loop").build());
+    let app = setup.start().await;
+    let form = guest::form("loop");
+    let call = || app.post("/api/v1/render", &form);
+    let (first, second, third, good) =
+        tokio::join!(call(), call(), call(), app.post("/api/v1/render", &guest::form("trees")));
+    assert_eq!(good.status, 200, "{}", good.body);
+    let looped = [first, second, third];
+    assert!(looped.iter().any(|answer| answer.body["code"] == "plugin-timeout"));
+    let refused: Vec<_> = looped.iter().filter(|answer| answer.status == 503).collect();
+    assert!(!refused.is_empty());
+    for answer in refused {
+        assert_eq!((&answer.body["code"], answer.header("retry-after")), (&json!("overloaded"), "2"));
+    }
+}
+
+#[tokio::test]
 async fn dropped_file_serves_without_a_restart_and_a_broken_one_changes_nothing() {
     let app = beside_good(&[]).await;
     let dir = app.plugins_dir();

@@ -11,7 +11,7 @@ use training::PluginDigest;
 use training::ports::{Audience, ConversionInput, PluginFault, Plugins, VersionState};
 
 use crate::support::{WORKER, config, dir_with, info, isolated, job, start};
-use plugin_runtime::testing::Guest;
+use plugin_runtime::testing::{Guest, compilation_bomb};
 
 fn two_plugins() -> TempDir {
     dir_with(&[
@@ -176,27 +176,6 @@ async fn answers_are_the_same_in_both_places() {
     let (one, two) =
         tokio::join!(here.validate(&plugin.digest, &input), apart.validate(&plugin.digest, &input));
     assert_eq!(one.unwrap(), two.unwrap());
-}
-
-/// A component whose only function costs the compiler minutes: many variables, all of which live
-/// across many branches.
-fn compilation_bomb() -> Vec<u8> {
-    use std::fmt::Write as _;
-    let mut body = String::new();
-    for n in 0..30_000 {
-        let (a, b) = (n % 3000, (n * 7 + 1) % 3000);
-        write!(
-            body,
-            "(block (br_if 0 (local.get {a})) (local.set {b} (i32.add (local.get {a}) \
-             (local.get {b}))))"
-        )
-        .unwrap();
-    }
-    let locals = "i32 ".repeat(3000);
-    let text = format!(
-        "(component (core module (func (export \"f\") (param i32) (local {locals}) {body})))"
-    );
-    wat::parse_str(text).unwrap()
 }
 
 #[tokio::test]

@@ -224,6 +224,10 @@ async fn signature_decides_where_signatures_are_required() {
         until("it is signed", || version(&strict, "unsigned").is_some()).await;
     })
     .await;
+    // The start reported it, and the looks that followed, at a file still young, did not again.
+    let changes = strict.take_changes();
+    let reports = changes.iter().filter(|change| change.kind == "Rejected");
+    assert_eq!(reports.count(), 2, "{changes:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,54 @@
+//! What a compilation may cost: it runs in a process of its own, and that process has an end.
+
+use plugin_runtime::testing::{Guest, compilation_bomb};
+
+use super::guest;
+use crate::harness::{App, Setup, until};
+
+async fn reason_of(app: &App, file: &str) -> Option<String> {
+    let list = app.get("/api/v1/plugins").await.body;
+    let rejected = list["rejected"].as_array()?.iter().find(|each| each["file"] == file)?;
+    Some(rejected["reason"].as_str()?.to_owned())
+}
+
+#[tokio::test]
+async fn component_that_costs_the_compiler_too_much_is_rejected_and_keeps_nobody_waiting() {
+    let mut setup = Setup::sqlite().own_plugins();
+    setup.env = vec![("TRAINYARD__PLUGINS__COMPILE_CPU_SECONDS", "1".to_owned())];
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    let app = setup.start().await;
+    guest::put(&app.plugins_dir().join("bomb.wasm"), &compilation_bomb());
+    // Dropped in after it, and served whether or not the other is still being compiled.
+    let bush = Guest::good("bush").emits("workload", &guest::workload("1"));
+    guest::put(&app.plugins_dir().join("bush.wasm"), &bush.build());
+    until("bush serves", async || app.get("/api/v1/algorithms/bush").await.status == 200).await;
+    until("the other is rejected", async || reason_of(&app, "bomb.wasm").await.is_some()).await;
+    let reason = reason_of(&app, "bomb.wasm").await.unwrap_or_default();
+    assert!(reason.contains("used up its processor time"), "{reason}");
+    let answer = app.post("/api/v1/render", &guest::form("trees")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn compiled_code_that_was_exchanged_on_disk_is_not_run() {
+    let mut setup = Setup::sqlite().own_plugins();
+    let cache = tempfile::tempdir().unwrap();
+    setup.env = vec![("TRAINYARD__PLUGINS__CACHE_DIR", cache.path().display().to_string())];
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    let mut app = setup.start().await;
+    let compiled = || {
+        let entries = std::fs::read_dir(cache.path().join("code")).expect("the cache");
+        let files = entries.map(|entry| entry.expect("an entry").path());
+        files.filter(|path| path.extension().is_some_and(|end| end == "cwasm")).collect::<Vec<_>>()
+    };
+    let before = compiled();
+    assert_eq!(before.len(), 1, "{before:?}");
+    let mut bytes = std::fs::read(&before[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&before[0], &bytes).unwrap();
+    app.kill_and_restart().await;
+    let answer = app.post("/api/v1/render", &guest::form("trees")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_ne!(std::fs::read(&before[0]).unwrap(), bytes, "it was compiled again");
+}

@@ -1,0 +1,121 @@
+//! The way of a version from its author to a host that trusts it, at the author's own commands.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::guest;
+use crate::harness::{App, Setup, plugins_dir, program, sample_form, until};
+
+/// Runs `trainyard-plugin` in a directory.
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(program("trainyard-plugin"));
+    command.current_dir(dir).args(args).env_remove("TRAINYARD_SCHEMAS");
+    command.output().expect("the tool runs")
+}
+
+/// The same, and its report.
+fn report(dir: &Path, args: &[&str], code: i32) -> Value {
+    let output = run(dir, &[args, &["--json"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+}
+
+/// The line of a public key's file that is the key.
+fn key_line(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).expect("the public key");
+    text.lines().nth(1).expect("a key").to_owned()
+}
+
+async fn version_of(app: &App) -> Option<String> {
+    let answer = app.post("/api/v1/render", &guest::form("trees")).await;
+    Some(answer.body["plugin"]["version"].as_str()?.to_owned())
+}
+
+#[tokio::test]
+async fn signed_version_travels_through_a_registry_to_a_host_that_takes_no_other() {
+    let work = tempfile::tempdir().unwrap();
+    let at = work.path();
+    report(at, &["keygen", "--no-password", "--out", "team.key"], 0);
+    std::fs::write(at.join("trees.wasm"), guest::component("1.0.0")).unwrap();
+    report(at, &["sign", "trees.wasm", "--key", "team.key"], 0);
+    let pushed = report(at, &["push", "trees.wasm", "oci-layout:registry:1.0.0"], 0);
+    assert_eq!(pushed["signed"], true);
+    let pinned = pushed["reference"].as_str().expect("a reference with a digest").to_owned();
+
+    let mut setup = Setup::sqlite().own_plugins();
+    let plugins = setup.plugins_dir();
+    setup.env = vec![
+        ("TRAINYARD__PLUGINS__TRUSTED_KEYS", key_line(&at.join("team.pub"))),
+        ("TRAINYARD__PLUGINS__REQUIRE_SIGNATURE", "true".to_owned()),
+    ];
+    let out = plugins.join("trees.wasm").display().to_string();
+    report(at, &["pull", &pinned, "--out", &out, "--require-digest"], 0);
+    let app = setup.start().await;
+    assert_eq!(version_of(&app).await.as_deref(), Some("1.0.0"));
+    let plugin = app.get("/api/v1/plugins/trees").await.body;
+    let key = key_line(&at.join("team.pub"));
+    assert!(plugin.to_string().contains(&key), "who signed it is shown: {plugin:#}");
+    let id = app.submit(&guest::form("trees")).await;
+    let job = app.get(&format!("/api/v1/jobs/{id}")).await.body;
+    let inspected = report(at, &["inspect", "trees.wasm"], 0);
+    assert_eq!(job["plugin"]["sha256"], inspected["digest"], "{job:#}\n{inspected:#}");
+
+    // A newer version that nobody signed, and one that a stranger signed, change nothing.
+    let newer = plugins.join("trees-1.1.0.wasm");
+    guest::put(&newer, &guest::component("1.1.0"));
+    let rejected = async |why: &str| {
+        let list = app.get("/api/v1/plugins").await.body;
+        list["rejected"][0]["reason"].as_str().is_some_and(|reason| reason.contains(why))
+    };
+    until("it is rejected", async || rejected("there is no file").await).await;
+    report(at, &["keygen", "--no-password", "--out", "stranger.key"], 0);
+    report(at, &["sign", &newer.display().to_string(), "--key", "stranger.key"], 0);
+    until("so is the stranger's", async || rejected("none of the 1 trusted keys").await).await;
+    assert_eq!(version_of(&app).await.as_deref(), Some("1.0.0"));
+
+    // The right signature beside the same file is enough.
+    std::fs::remove_file(newer.with_extension("wasm.minisig")).unwrap();
+    report(at, &["sign", &newer.display().to_string(), "--key", "team.key"], 0);
+    until("it serves", async || version_of(&app).await.as_deref() == Some("1.1.0")).await;
+}
+
+#[tokio::test]
+async fn author_sees_what_a_candidate_would_do_to_the_jobs_of_a_running_host() {
+    let setup = Setup::sqlite().own_plugins();
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    let app = setup.start().await;
+    app.submit(&guest::form("trees")).await;
+    let at = app.dir.path();
+    std::fs::write(at.join("old.wasm"), guest::component("1.0.0")).unwrap();
+    std::fs::write(at.join("new.wasm"), guest::component("1.0.1")).unwrap();
+    let database = app.database.url(at);
+    let same = report(at, &["replay", "old.wasm", "--against", &database], 0);
+    assert_eq!(same["counts"]["identical"], 1, "{same:#}");
+    let other = report(at, &["replay", "new.wasm", "--against", &database], 0);
+    assert_eq!(other["counts"]["changed"], 1, "{other:#}");
+    let diff = other["jobs"][0]["diff"].as_str().expect("a diff");
+    assert!(diff.contains("-        image: trees:1.0.0\n+        image: trees:1.0.1\n"), "{diff}");
+
+    let compared = report(at, &["diff", "old.wasm", "new.wasm"], 0);
+    assert_eq!((&compared["needed"], &compared["sufficient"]), (&"patch".into(), &true.into()));
+    let figures = report(at, &["bench", "old.wasm", "--seconds", "0.05"], 0);
+    assert_eq!(figures["calls"].as_array().map(Vec::len), Some(4), "{figures:#}");
+}
+
+#[tokio::test]
+async fn shipped_plugin_conforms_and_a_broken_one_does_not() {
+    let work = tempfile::tempdir().unwrap();
+    let at = work.path();
+    let shipped = plugins_dir().join("xgboost.wasm").display().to_string();
+    let form = at.join("form.json");
+    std::fs::write(&form, sample_form("checked").to_string()).unwrap();
+    let good = report(at, &["check", &shipped, "--jobs", "30"], 0);
+    assert_eq!(good["passed"], true, "{good:#}");
+    let traps = plugin_runtime::testing::Guest::hostile("trap").build();
+    std::fs::write(at.join("trap.wasm"), traps).unwrap();
+    let bad = report(at, &["check", "trap.wasm", "--jobs", "30"], 1);
+    assert_eq!(bad["passed"], false, "{bad:#}");
+}
