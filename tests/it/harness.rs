@@ -227,13 +227,22 @@ fn own_or_shared(own: bool, dir: &tempfile::TempDir) -> PathBuf {
 }
 
 /// Waits for a state, never for a change.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, holds).await;
+}
+
+/// The same for what takes longer than anything else, such as compiling an interpreter.
+pub(crate) async fn until_within(
+    patience: Duration,
+    what: &str,
+    mut holds: impl AsyncFnMut() -> bool,
+) {
     let waiting = async {
         while !holds().await {
             pause().await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never: {what}");
+    assert!(tokio::time::timeout(patience, waiting).await.is_ok(), "never: {what}");
 }
 
 async fn pause() {

@@ -47,6 +47,11 @@ impl Caller {
         Self { client, deadline, calls: AtomicU64::new(0) }
     }
 
+    /// Longest time for one call.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// How many calls were made.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)

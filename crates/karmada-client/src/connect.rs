@@ -18,6 +18,7 @@ use crate::bindings::Lookups;
 use crate::call::Caller;
 use crate::clusters::GpuResources;
 use crate::error::ConnectError;
+use crate::members::Reader;
 use crate::resolve::Plurals;
 use crate::watch::{Mirror, WATCH_SECONDS, follow};
 use crate::works::Works;
@@ -42,6 +43,8 @@ pub async fn connect(
     // Deadlines are per call; this one only clears away connections that died unnoticed.
     calls.read_timeout = Some(config.call_timeout.saturating_mul(3));
     let calls = ClientBuilder::try_from(calls).map_err(unusable)?.build();
+    // The base has no limit between two reads: a log may be silent for hours.
+    let logs = ClientBuilder::try_from(base.clone()).map_err(unusable)?.build();
 
     let hint = Arc::new(Notify::new());
     let bindings = Arc::new(Mirror::new((), config.poll_interval, Arc::clone(&hint)));
@@ -72,6 +75,7 @@ pub async fn connect(
         members,
         lookups: Lookups::default(),
         works: Works::default(),
+        reader: Reader::new(logs),
         hint,
         poll_interval: config.poll_interval,
         field_manager: config.field_manager,

@@ -13,6 +13,7 @@ use crate::KarmadaClient;
 use crate::apply::Head;
 use crate::bindings::ResourceBinding;
 use crate::error::CallError;
+use crate::members::proxy;
 use crate::resolve::POLICY_GROUP;
 
 /// The place of what is on no member.
@@ -231,11 +232,4 @@ impl KarmadaClient {
         tracing::debug!("Cluster {cluster} answers as {}", version.git_version);
         Ok(())
     }
-}
-
-const CLUSTERS: &str = "/apis/cluster.karmada.io/v1alpha1/clusters";
-
-/// The path under which a member's own API is found.
-fn proxy(cluster: &ClusterName) -> String {
-    format!("{CLUSTERS}/{cluster}/proxy")
 }

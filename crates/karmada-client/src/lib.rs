@@ -8,6 +8,7 @@
 //! | `resolve` | the address of an object |
 //! | `apply`, `delete`, `policy` | writing, removing, letting go of volumes |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
+//! | `members` | what runs on members, and its logs |
 //! | `works`, `quantity` | what is left on members; amounts |
 //!
 //! No call retries by itself, none lasts longer than its deadline, and an object that does not
@@ -20,6 +21,7 @@ mod clusters;
 mod connect;
 mod delete;
 mod error;
+mod members;
 mod policy;
 mod quantity;
 mod resolve;
@@ -31,10 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::sync::Notify;
 use training::manifest::ObjectRef;
 use training::ports::{
-    Cluster, ControlError, ControlPlane, Remaining, Removal, Seen, WorkloadRef, WriteOrder,
+    Cluster, ControlError, ControlPlane, EventSeen, LogBytes, LogQuery, MemberError, Members,
+    ObjectPage, ObjectQuery, PodSeen, Remaining, Removal, Seen, WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId};
 
@@ -69,6 +73,7 @@ pub struct KarmadaClient {
     members: Arc<watch::Mirror<clusters::Member>>,
     lookups: bindings::Lookups,
     works: works::Works,
+    reader: members::Reader,
     hint: Arc<Notify>,
     poll_interval: Duration,
     field_manager: String,
@@ -151,5 +156,46 @@ impl ControlPlane for KarmadaClient {
 
     fn hint(&self) -> Arc<Notify> {
         Arc::clone(&self.hint)
+    }
+}
+
+#[async_trait]
+impl Members for KarmadaClient {
+    async fn pods(
+        &self,
+        cluster: &ClusterName,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<PodSeen>, MemberError> {
+        self.pods_of(cluster, namespace, labels).await
+    }
+
+    async fn events(
+        &self,
+        cluster: &ClusterName,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Vec<EventSeen>, MemberError> {
+        self.events_of(cluster, namespace, name).await
+    }
+
+    async fn object(
+        &self,
+        cluster: &ClusterName,
+        object: &ObjectRef,
+    ) -> Result<Option<Value>, MemberError> {
+        self.object_of(cluster, object).await
+    }
+
+    async fn list(
+        &self,
+        cluster: &ClusterName,
+        query: &ObjectQuery,
+    ) -> Result<ObjectPage, MemberError> {
+        self.page_of(cluster, query).await
+    }
+
+    async fn log(&self, query: &LogQuery) -> Result<LogBytes, MemberError> {
+        self.log_of(query).await
     }
 }

@@ -2,6 +2,7 @@
 //! `karmada-client`, `plugin-runtime`) implement them; tests use those of `testing`.
 
 mod control;
+mod members;
 mod plugins;
 mod registry;
 mod store;
@@ -9,6 +10,10 @@ mod store;
 pub use control::{
     BindingSeen, Cluster, ControlError, ControlPlane, MemberSeen, Remaining, Removal, Seen,
     WorkloadRef, Write, WriteOrder,
+};
+pub use members::{
+    ContainerEnd, ContainerSeen, ContainerState, EventSeen, LogBytes, LogQuery, MemberError,
+    Members, ObjectPage, ObjectQuery, PodSeen,
 };
 pub use plugins::{
     Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, LogTarget,

@@ -59,7 +59,7 @@ impl Host {
             .args(["--database-url", &database.url(dir)])
             .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
             .args(["--plugins-dir", &plugins.display().to_string()])
-            .args(["--cache-dir", &cache_dir().display().to_string()])
+            .env("TRAINYARD__PLUGINS__CACHE_DIR", cache_dir())
             .env("RUST_LOG", "info,training=debug")
             .envs(env.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())

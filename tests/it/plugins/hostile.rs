@@ -183,17 +183,20 @@ async fn callers_that_find_no_place_are_told_when_to_come_back() {
     guest::install(&setup.plugins_dir(), "1.0.0");
     guest::put(&setup.plugins_dir().join("loop.wasm"), &Guest::hostile("loop").build());
     let app = setup.start().await;
-    let form = guest::form("loop");
-    let call = || app.post("/api/v1/render", &form);
-    let (first, second, third, good) =
-        tokio::join!(call(), call(), call(), app.post("/api/v1/render", &guest::form("trees")));
+    let (looping, trees) = (guest::form("loop"), guest::form("trees"));
+    let call = || app.post("/api/v1/render", &looping);
+    let good = app.post("/api/v1/render", &trees);
+    let (first, second, third, good) = tokio::join!(call(), call(), call(), good);
     assert_eq!(good.status, 200, "{}", good.body);
     let looped = [first, second, third];
     assert!(looped.iter().any(|answer| answer.body["code"] == "plugin-timeout"));
     let refused: Vec<_> = looped.iter().filter(|answer| answer.status == 503).collect();
     assert!(!refused.is_empty());
     for answer in refused {
-        assert_eq!((&answer.body["code"], answer.header("retry-after")), (&json!("overloaded"), "2"));
+        assert_eq!(
+            (&answer.body["code"], answer.header("retry-after")),
+            (&json!("overloaded"), "2")
+        );
     }
 }
 

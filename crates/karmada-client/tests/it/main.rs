@@ -4,5 +4,6 @@
 #[cfg(test)]
 mod harness;
 mod observing;
+mod reading;
 mod removing;
 mod writing;
