@@ -7,6 +7,7 @@
 //! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`explain`](mod@explain) | why a job does not run, or why it ended so |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -18,6 +19,7 @@ pub mod admit;
 pub mod cancel;
 pub mod clock;
 pub mod decide;
+pub mod explain;
 pub mod form;
 pub mod id;
 pub mod intent;

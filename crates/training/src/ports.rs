@@ -8,8 +8,8 @@ mod registry;
 mod store;
 
 pub use control::{
-    BindingSeen, Cluster, ControlError, ControlPlane, MemberSeen, Remaining, Removal, Seen,
-    WorkloadRef, Write, WriteOrder,
+    BindingSeen, BindingTrace, Cluster, ControlError, ControlPlane, MemberSeen, ObjectTrace,
+    Remaining, Removal, Seen, Trace, WorkTrace, WorkloadRef, Write, WriteOrder,
 };
 pub use members::{
     ContainerEnd, ContainerSeen, ContainerState, EventSeen, LogBytes, LogQuery, MemberError,
