@@ -149,7 +149,8 @@ async fn wire_rest(
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(App { ports: Arc::new(ports), decisions, control, members, draining })
+    let inspection = Arc::new(config.karmada.inspection()?);
+    Ok(App { ports: Arc::new(ports), decisions, control, members, inspection, draining })
 }
 
 /// The soft stop as the loops of the domain know it.

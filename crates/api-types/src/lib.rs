@@ -3,6 +3,7 @@
 
 mod algorithms;
 mod clusters;
+mod explain;
 mod health;
 mod jobs;
 mod plugins;
@@ -10,7 +11,10 @@ mod problem;
 mod render;
 
 pub use algorithms::{AlgorithmView, KindView};
-pub use clusters::{ClusterList, ClusterSummary, ClusterSummaryList, ClusterView};
+pub use clusters::{
+    ClusterList, ClusterSummary, ClusterSummaryList, ClusterView, NeededApi, ResourcePage, RoomView,
+};
+pub use explain::{ExplanationView, LinkState, LinkView};
 pub use health::{CheckView, HealthView, ReadyView};
 pub use jobs::{
     DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus, JobView, Lifecycle, Phase,

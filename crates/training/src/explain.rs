@@ -232,7 +232,7 @@ pub fn explain(evidence: &Evidence, now: Timestamp) -> Explanation {
         .filter_map(|found| found.blame.as_ref())
         .reduce(|best, next| if next.weight >= best.weight { next } else { best });
     Explanation {
-        sentence: sentence::whole(&evidence.job, strongest, evidence),
+        sentence: sentence::whole(&evidence.job, strongest, evidence.remaining()),
         links: found.into_iter().map(|found| found.link).collect(),
         at: now,
     }

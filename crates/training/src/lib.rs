@@ -8,6 +8,7 @@
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
 //! | [`explain`](mod@explain) | why a job does not run, or why it ended so |
+//! | [`inspect`], [`room`](mod@room) | what clients may see of clusters, and what room these have |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -22,6 +23,7 @@ pub mod decide;
 pub mod explain;
 pub mod form;
 pub mod id;
+pub mod inspect;
 pub mod intent;
 pub mod job;
 pub mod manifest;
@@ -30,6 +32,7 @@ pub mod placement;
 pub mod plugins;
 pub mod ports;
 pub mod reconcile;
+pub mod room;
 pub mod routing;
 pub mod submit;
 #[cfg(feature = "testing")]

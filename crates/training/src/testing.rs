@@ -68,6 +68,7 @@ macro_rules! for_each_store_case {
             a_list_filters,
             pages_cover_every_job_once,
             observed_jobs_are_active_and_applied_oldest_first,
+            jobs_are_counted_on_each_of_their_clusters,
         }
     };
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use training::inspect::Readable;
 use training::plugins::PluginPorts;
 use training::ports::{ControlPlane, JobStore, Members, Plugins};
 use training::submit::SubmitPorts;
@@ -18,6 +19,8 @@ pub(crate) struct App {
     pub(crate) control: Arc<dyn ControlPlane>,
     /// What runs on the member clusters, for showing it.
     pub(crate) members: Arc<dyn Members>,
+    /// What clients may see of member clusters.
+    pub(crate) inspection: Arc<Inspection>,
     /// Set when the host begins to stop.
     pub(crate) draining: Draining,
 }
@@ -30,6 +33,15 @@ impl App {
     pub(crate) fn plugins(&self) -> &dyn Plugins {
         self.ports.plugins.as_ref()
     }
+}
+
+/// What clients may see of member clusters.
+#[derive(Debug, Clone)]
+pub(crate) struct Inspection {
+    /// Kinds that may be read.
+    pub(crate) readable: Readable,
+    /// Names of the resources that count as GPUs.
+    pub(crate) gpu_resources: Vec<String>,
 }
 
 /// Whether the host has begun to stop: it still answers, but nobody should send more.

@@ -40,8 +40,14 @@ pub struct MemberEvidence {
 }
 
 impl Evidence {
+    /// What is left of a job that is being removed, as last recorded.
+    pub(super) fn remaining(&self) -> Option<&str> {
+        self.last_event("Removing")?.evidence.get("remaining")?.as_str()
+    }
+
     /// The row alone.
-    pub fn of_row(job: Job) -> Self {
+    #[cfg(test)]
+    pub(super) fn of_row(job: Job) -> Self {
         let (history, members) = (Vec::new(), Vec::new());
         let clusters = Err("Karmada was not asked".to_owned());
         Self { job, history, clusters, trace: None, members }

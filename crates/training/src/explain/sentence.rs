@@ -1,7 +1,6 @@
 //! The one sentence. Where a job stands opens it, the strongest blame goes on, and what a person
 //! can do ends it.
 
-use super::evidence::Evidence;
 use super::placed::waits;
 use super::{Blame, bare, inside};
 use crate::decide::DEADLINE_REASON;
@@ -10,17 +9,17 @@ use crate::phase::{Desired, Lifecycle, Phase};
 
 /// From the row alone.
 pub(super) fn of_row(job: &Job) -> String {
-    whole(job, None, &Evidence::of_row(job.clone()))
+    whole(job, None, None)
 }
 
-/// From everything.
-pub(super) fn whole(job: &Job, blame: Option<&Blame>, evidence: &Evidence) -> String {
+/// From everything. `remaining` is what history says is left of a job that is being removed.
+pub(super) fn whole(job: &Job, blame: Option<&Blame>, remaining: Option<&str>) -> String {
     if job.lifecycle == Lifecycle::Deleted {
         let when = job.deleted_at.map(|at| format!(" since {at:.0}")).unwrap_or_default();
         return format!("The job was deleted, and nothing of it is left on any cluster{when}.");
     }
     if job.lifecycle == Lifecycle::Deleting {
-        return leaving(job, "The job is being deleted", blame, evidence);
+        return leaving(job, "The job is being deleted", blame, remaining);
     }
     if job.phase.is_terminal() {
         return ended(job, blame);
@@ -31,7 +30,7 @@ pub(super) fn whole(job: &Job, blame: Option<&Blame>, evidence: &Evidence) -> St
         } else {
             "The job is being stopped because somebody asked for it"
         };
-        return leaving(job, opening, blame, evidence);
+        return leaving(job, opening, blame, remaining);
     }
     match job.phase {
         Phase::Queued => {
@@ -109,25 +108,17 @@ fn with(opening: &str, blame: Option<&Blame>, own: &str, own_remedy: &str) -> St
 }
 
 /// A job on its way out: what is still there.
-fn leaving(job: &Job, opening: &str, blame: Option<&Blame>, evidence: &Evidence) -> String {
-    let recorded = evidence.last_event("Removing").and_then(|event| {
-        let remaining = event.evidence.get("remaining")?.as_str()?;
-        Some(remaining.to_owned())
-    });
-    let own = match recorded {
-        // A finished job keeps its outcome as its message; what remains stands in its history.
-        Some(text) if job.phase.is_terminal() => text,
-        _ if job.phase.is_terminal() => String::new(),
-        _ => job.message.clone(),
-    };
+fn leaving(job: &Job, opening: &str, blame: Option<&Blame>, remaining: Option<&str>) -> String {
+    // A finished job keeps its outcome as its message; what remains stands in its history.
+    let own = if job.phase.is_terminal() { remaining.unwrap_or_default() } else { &job.message };
     let remedy = "it ends by itself when everything is proven gone; a cluster that does not \
                   answer holds it up until it answers";
     match blame.filter(|blame| blame.weight == super::Weight::Away) {
         Some(away) => {
-            let both = format!("{}, {}", bare(&own), away.cause);
+            let both = format!("{}, {}", bare(own), away.cause);
             with(opening, None, both.trim_start_matches(", "), remedy)
         }
-        None => with(opening, None, bare(&own), remedy),
+        None => with(opening, None, bare(own), remedy),
     }
 }
 
