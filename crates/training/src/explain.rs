@@ -15,7 +15,7 @@ mod warnings;
 use crate::clock::Timestamp;
 use crate::job::Job;
 
-pub use evidence::{Evidence, MemberEvidence};
+pub use evidence::{Evidence, MemberEvidence, Presence};
 pub use gather::{Sources, explain_job};
 
 /// A place on the way of a job from the queue to its program, in order.

@@ -6,4 +6,5 @@ mod harness;
 mod observing;
 mod reading;
 mod removing;
+mod tracing_back;
 mod writing;

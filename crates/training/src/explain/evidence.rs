@@ -24,13 +24,24 @@ pub struct Evidence {
     pub members: Vec<MemberEvidence>,
 }
 
+/// Whether a member has the workload of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It has it.
+    There,
+    /// It has an object of this name, which belongs to somebody else.
+    Foreign,
+    /// It has none.
+    Absent,
+}
+
 /// What one member has of a job.
 #[derive(Debug)]
 pub struct MemberEvidence {
     /// The member.
     pub cluster: ClusterName,
     /// Whether the workload is there.
-    pub object: Result<bool, MemberError>,
+    pub object: Result<Presence, MemberError>,
     /// What the plugin reads from its status.
     pub report: Option<Report>,
     /// Its pods, by name.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::evidence::{Evidence, MemberEvidence, workload};
+use super::evidence::{Evidence, MemberEvidence, Presence, workload};
 use super::{Explanation, explain, pods};
 use crate::clock::Clock;
 use crate::id::ClusterName;
@@ -136,13 +136,24 @@ async fn member(
         }
         Err(error) => return failed(&error),
     };
+    let own = |object: &Value| {
+        let label = object.pointer("/metadata/labels").and_then(|labels| labels.get(LABEL_JOB_ID));
+        label.and_then(Value::as_str) == Some(job.id.as_str())
+    };
+    let presence = match &object {
+        Some(object) if own(object) => Presence::There,
+        Some(_) => Presence::Foreign,
+        None => Presence::Absent,
+    };
+    // Whatever a stranger's object says is nothing of this job.
+    let object = object.filter(|_| presence == Presence::There);
     let report = match &object {
         Some(object) => report(sources, job, object, deadline).await,
         None => None,
     };
     let pods = pods_of(sources, job, cluster, report.as_ref(), deadline).await;
     let events = events_of(sources, job, cluster, object.as_ref(), pods.as_deref(), deadline).await;
-    MemberEvidence { cluster: cluster.clone(), object: Ok(object.is_some()), report, pods, events }
+    MemberEvidence { cluster: cluster.clone(), object: Ok(presence), report, pods, events }
 }
 
 async fn report(

@@ -1,6 +1,6 @@
 //! The links to one member: Karmada's order to it, the member itself, the workload there.
 
-use super::evidence::{Evidence, MemberEvidence};
+use super::evidence::{Evidence, MemberEvidence, Presence};
 use super::{Found, LinkState, Step, Weight, bare};
 use crate::ports::{MemberError, RunState};
 
@@ -154,7 +154,12 @@ pub(super) fn object(evidence: &Evidence, member: &MemberEvidence) -> Found {
         Ok(there) => *there,
         Err(error) => return unread(Step::Object, evidence, member, error, source.clone()),
     };
-    if !there {
+    if there == Presence::Foreign {
+        let text = format!("Cluster {name} has an object of this name that is not this job's.");
+        let state = if evidence.should_exist() { LinkState::Wrong } else { LinkState::Ok };
+        return found(state, text);
+    }
+    if there == Presence::Absent {
         let applied =
             evidence.work(name).is_some_and(|work| matches!(work.applied, Some((true, _))));
         return match (evidence.should_exist(), applied) {

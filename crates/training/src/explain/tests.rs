@@ -99,7 +99,7 @@ fn propagated() -> Trace {
 fn on_member(pods: Vec<PodSeen>) -> MemberEvidence {
     MemberEvidence {
         cluster: member(),
-        object: Ok(true),
+        object: Ok(Presence::There),
         report: Some(report(RunState::Pending, "Initializing", "The cluster is being started.")),
         pods: Ok(pods),
         events: Ok(Vec::new()),

@@ -78,7 +78,9 @@ impl Members for World {
     ) -> Result<Option<Value>, MemberError> {
         assert_eq!(object.name, "a");
         let status = json!({"clusterName": "a-7x", "other": "b-1", "list": [{"x": "a-8y"}]});
-        self.member(self.object, Some(json!({ "status": status }))).await
+        let labels = json!({"training-job-id": "a-00000001"});
+        self.member(self.object, Some(json!({"metadata": {"labels": labels}, "status": status})))
+            .await
     }
 
     async fn list(&self, _: &ClusterName, _: &ObjectQuery) -> Result<ObjectPage, MemberError> {

@@ -6,7 +6,8 @@ use crate::ports::{ControlError, MemberError};
 fn with_trace(change: impl FnOnce(&mut Trace)) -> Evidence {
     let mut trace = propagated();
     change(&mut trace);
-    let nothing = MemberEvidence { object: Ok(false), report: None, ..on_member(Vec::new()) };
+    let nothing =
+        MemberEvidence { object: Ok(Presence::Absent), report: None, ..on_member(Vec::new()) };
     Evidence { trace: Some(trace), ..evidence(submitted(), nothing) }
 }
 
@@ -280,4 +281,16 @@ fn job_that_is_suspended() {
     let mut member = on_member(Vec::new());
     member.report = Some(report(RunState::Suspended, "Suspended", "The job is suspended."));
     assert_told(&evidence(job, member), &["held back on cluster member1", "resume"], &[]);
+}
+
+#[test]
+fn object_of_somebody_else_on_the_member_is_not_read_as_ours() {
+    let mut evidence = evidence(submitted(), on_member(Vec::new()));
+    evidence.members[0].object = Ok(Presence::Foreign);
+    evidence.members[0].report = None;
+    let trace = evidence.trace.as_mut().unwrap();
+    let refused = "resource(kind=RayJob, default/a) already exists in the cluster member1";
+    trace.works.as_mut().unwrap()[0].applied = Some((false, refused.to_owned()));
+    let words = ["already exists in the cluster", "under another name"];
+    assert_told(&evidence, &words, &[Step::Work, Step::Object]);
 }
