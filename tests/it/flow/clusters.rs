@@ -28,9 +28,13 @@ fn put_pod(app: &App, name: &str, tier: &str) {
 
 #[tokio::test]
 async fn clusters_show_readiness_room_needed_apis_and_our_jobs() {
-    let app = Setup::sqlite().speed(0.5).start().await;
+    let app = Setup::sqlite().start().await;
+    for member in ["member1", "member2"] {
+        let outcome = "sandbox.trainyard.dev/outcome";
+        app.sandbox.faults().annotate(Some(member), "RayJob", "*", outcome, "hang");
+    }
     let id = app.submit(&sample_form("counted")).await;
-    let job = app.job_in_phase(&id, "Submitted").await;
+    let job = app.job_in_phase(&id, "Running").await;
     let placed = job["clusters"][0].as_str().unwrap().to_owned();
     let mut last = Value::Null;
     until("the pods of the job show in the figures", async || {

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod harness;
 mod observing;
+#[cfg(test)]
 mod reading;
 mod removing;
 mod tracing_back;

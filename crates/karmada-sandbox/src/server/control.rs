@@ -108,7 +108,7 @@ fn fault(shared: &Shared, name: &str, body: &Value) -> Option<()> {
             body.at(&["value"]).as_str()?,
         ),
         "refuse" => {
-            faults.refuse(cluster, body.at(&["resource"]).as_str()?, body.at(&["why"]).as_str()?)
+            faults.refuse(cluster, body.at(&["resource"]).as_str()?, body.at(&["why"]).as_str()?);
         }
         "webhook" => faults.webhook_down(body.at(&["down"]).as_bool()?),
         "aggregated" => faults.aggregated_apiserver_down(body.at(&["down"]).as_bool()?),

@@ -6,6 +6,7 @@ use super::evidence::{Evidence, workload};
 use super::placed::waits;
 use super::{Found, LinkState, Step, Weight, bare};
 use crate::clock::Timestamp;
+use crate::id::ClusterName;
 use crate::job::Job;
 use crate::phase::Phase;
 use crate::placement::policy_ref;
@@ -153,7 +154,7 @@ pub(super) fn policy(evidence: &Evidence) -> Found {
                 (true, false) => LinkState::Wrong,
             };
             let names = evidence.job.placement.iter().flat_map(|placement| &placement.clusters);
-            let names: Vec<&str> = names.map(|name| name.as_str()).collect();
+            let names: Vec<&str> = names.map(ClusterName::as_str).collect();
             found(state, format!("The policy pins the workload to {}.", names.join(", ")))
                 .at(seen.created_at)
         }

@@ -1,6 +1,7 @@
 //! The links to one member: Karmada's order to it, the member itself, the workload there.
 
 use super::evidence::{Evidence, MemberEvidence, Presence};
+use super::pods::MEMORY_REMEDY;
 use super::{Found, LinkState, Step, Weight, bare};
 use crate::ports::{MemberError, RunState};
 
@@ -198,6 +199,18 @@ pub(super) fn object(evidence: &Evidence, member: &MemberEvidence) -> Found {
             &cause,
             "whoever suspended it, a person or the cluster's queue, has to resume it",
         ),
+        // The pods that ran out of it are often gone by then.
+        RunState::Failed if tells_of_memory(&report.message) => {
+            found(LinkState::Wrong, text).at(at).blame(Weight::Events, &cause, MEMORY_REMEDY)
+        }
         RunState::Failed => found(LinkState::Wrong, text).at(at),
     }
+}
+
+/// Whether words of an operator or a program are about memory that did not suffice.
+fn tells_of_memory(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["outofmemory", "oomkilled", "out of memory", "low on memory", "memoryerror"]
+        .into_iter()
+        .any(|sign| words.contains(sign))
 }

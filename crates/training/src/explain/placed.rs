@@ -2,7 +2,8 @@
 
 use super::evidence::Evidence;
 use super::{Found, LinkState, Step, Weight, bare};
-use crate::job::{Job, Spread};
+use crate::id::ClusterName;
+use crate::job::{Demand, Job, Spread};
 use crate::phase::Phase;
 use crate::placement::{self, Unfit};
 use crate::ports::Cluster;
@@ -52,7 +53,7 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
         Found::new(Step::Placement, state, text, source.to_owned())
     };
     if let Some(placement) = &job.placement {
-        let names: Vec<&str> = placement.clusters.iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
         let text = format!("Placed on {}: {}", names.join(", "), placement.reason);
         let at = evidence.last_event("Placed").map(|event| event.at);
         return found(LinkState::Ok, text, STORE).at(at.or(job.submitted_at));
@@ -76,9 +77,9 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
             "an operator has to join one (`karmadactl join`), and then the job is placed by itself",
         );
     }
-    match placement::choose(job, clusters, &|_| crate::job::Demand::default()) {
+    match placement::choose(job, clusters, &|_| Demand::default()) {
         Ok(placement) if job.reason == "NoClusterFits" => {
-            let names: Vec<&str> = placement.clusters.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
             let cause = format!(
                 "the room of cluster {} is promised to jobs that are starting there",
                 names.join(", ")
@@ -91,7 +92,7 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
             )
         }
         Ok(placement) => {
-            let names: Vec<&str> = placement.clusters.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
             let text = format!("About to be placed; cluster {} fits.", names.join(", "));
             found(LinkState::Waiting, text, CLUSTERS)
         }
@@ -147,8 +148,8 @@ fn remedy(job: &Job, clusters: &[Cluster], refused: &[Unfit]) -> String {
         clusters.iter().filter(|cluster| !targets.contains(&cluster.name)).cloned().collect();
     if !targets.is_empty() && job.spread == Spread::One {
         let free = Job { target_clusters: Vec::new(), ..job.clone() };
-        if let Ok(placement) = placement::choose(&free, &others, &|_| Default::default()) {
-            let name = placement.clusters.first().map_or("", |name| name.as_str());
+        if let Ok(placement) = placement::choose(&free, &others, &|_| Demand::default()) {
+            let name = placement.clusters.first().map_or("", ClusterName::as_str);
             help(format!("cluster {name} would fit, but is not among the job's `targetClusters`"));
         }
     }

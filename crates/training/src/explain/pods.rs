@@ -7,6 +7,13 @@ use crate::clock::Timestamp;
 use crate::phase::Phase;
 use crate::ports::{ContainerEnd, ContainerSeen, ContainerState, PodSeen};
 
+/// What to do about a program that needs more memory than it has.
+pub(super) const MEMORY_REMEDY: &str =
+    "ask for more memory (`memoryGiB`), or make the program need less, and submit it again";
+
+/// Rank of a program that ended with an error and nothing else to say.
+const PLAIN_END: u8 = 5;
+
 /// What is wrong with a pod.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trouble {
@@ -43,8 +50,10 @@ pub(super) fn pods(evidence: &Evidence, member: &MemberEvidence) -> Found {
     if let Some(trouble) = worst {
         let text = format!("{summary}: {}.", bare(&trouble.cause));
         let source = format!("cluster {name}, Pod {namespace}/{}", trouble.pod);
+        // A driver ends with an error whatever the cause; what others say explains more.
+        let weight = if trouble.rank <= PLAIN_END { Weight::Object } else { Weight::Pods };
         return Found::new(Step::Pods, LinkState::Wrong, text, source).at(trouble.at).blame(
-            Weight::Pods,
+            weight,
             &trouble.cause,
             trouble.remedy,
         );
@@ -200,14 +209,14 @@ fn of_container(pod: &PodSeen, container: &ContainerSeen, over: bool) -> Option<
             let (cause, remedy) = ended(&who, end);
             let rank = match end.reason.as_str() {
                 "OOMKilled" => 9,
-                _ if over => 5,
-                _ => 4,
+                _ if over => PLAIN_END,
+                _ => PLAIN_END - 1,
             };
             Some(own(rank, cause, remedy, end.finished_at))
         }
         _ => container.last_end.as_ref().filter(|end| end.reason == "OOMKilled").map(|end| {
             let (cause, remedy) = ended(&who, end);
-            own(5, cause, remedy, end.finished_at)
+            own(PLAIN_END + 1, cause, remedy, end.finished_at)
         }),
     }
 }
@@ -235,9 +244,7 @@ fn ended(who: &str, end: &ContainerEnd) -> (String, String) {
     let pod = who.rsplit(' ').next().unwrap_or_default();
     if end.reason == "OOMKilled" {
         let cause = format!("{who} used more memory than it may and was killed (OOMKilled)");
-        let remedy = "ask for more memory (`memoryGiB`), or make the program need less, and submit \
-                      it again";
-        return (cause, remedy.to_owned());
+        return (cause, MEMORY_REMEDY.to_owned());
     }
     let code = end.exit_code;
     let meaning = match code {

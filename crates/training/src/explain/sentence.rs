@@ -4,6 +4,7 @@
 use super::placed::waits;
 use super::{Blame, bare, inside};
 use crate::decide::DEADLINE_REASON;
+use crate::id::ClusterName;
 use crate::job::{FailureClass, Job};
 use crate::phase::{Desired, Lifecycle, Phase};
 
@@ -82,7 +83,7 @@ fn place(job: &Job) -> String {
         .placement
         .iter()
         .flat_map(|placement| &placement.clusters)
-        .map(|name| name.as_str())
+        .map(ClusterName::as_str)
         .collect();
     match names.as_slice() {
         [] => "its cluster".to_owned(),

@@ -22,7 +22,7 @@ async fn explain_no_room() {
     let id = app.submit(&form).await;
     let words = ["waits in the queue", "16 GPUs free and the job needs 64", "ask for less"];
     told_wrong(&app, &id, &words, "placement").await;
-    let job = app.get(&format!("/api/v1/jobs/{id}")).await.body;
+    let job = app.job_until(&id, |job| job["reason"] == "NoClusterFits").await;
     assert!(job["explanation"].as_str().unwrap().contains("16 GPUs free"), "{job:#}");
     let status = app.get(&format!("/api/v1/jobs/{id}/status")).await.body;
     assert_eq!(status["explanation"], job["explanation"]);

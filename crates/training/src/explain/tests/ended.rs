@@ -56,6 +56,17 @@ fn worker_out_of_memory_explains_more_than_the_driver_that_failed_with_it() {
 }
 
 #[test]
+fn operator_that_heard_of_memory_explains_more_than_the_driver() {
+    let mut driver = with_state(ContainerState::Ended(end(1, "Error")));
+    driver.phase = "Failed".to_owned();
+    let mut evidence = failed(vec![driver]);
+    let report = evidence.members[0].report.as_mut().unwrap();
+    report.message = "The operator says: ray.exceptions.OutOfMemoryError: killed.".to_owned();
+    let words = ["OutOfMemoryError", "`memoryGiB`"];
+    assert_told(&evidence, &words, &[Step::Object, Step::Pods]);
+}
+
+#[test]
 fn pod_that_was_evicted() {
     let mut pod = pod("a-x-worker", "Failed");
     pod.reason = "Evicted".to_owned();
