@@ -238,6 +238,7 @@ fn show_job(output: Output, answer: &Value) -> Result<(), Failure> {
         ("lifecycle", job.lifecycle.to_string()),
         ("reason", job.reason),
         ("message", job.message),
+        ("explained", job.explanation),
         ("clusters", job.clusters.join(",")),
         ("plugin", format!("{} {}", job.plugin.name, job.plugin.version)),
         ("created", job.created_at),

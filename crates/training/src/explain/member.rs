@@ -137,6 +137,10 @@ pub(super) fn unread(
         (MemberError::Unavailable { cluster, .. }, Some(at)) => {
             format!("Cluster {cluster} does not answer since {at:.0}.")
         }
+        // Addresses inside the clusters are nobody's business.
+        (MemberError::Unavailable { cluster, .. }, None) => {
+            format!("Cluster {cluster} does not answer.")
+        }
         _ => {
             let words = error.to_string();
             let (first, rest) = words.split_at_checked(1).unwrap_or(("", words.as_str()));

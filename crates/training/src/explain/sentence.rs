@@ -35,12 +35,21 @@ pub(super) fn whole(job: &Job, blame: Option<&Blame>, remaining: Option<&str>) -
     }
     match job.phase {
         Phase::Queued => {
-            let own = waits(&job.message);
+            let own = match job.reason.as_str() {
+                "Accepted" => "it is about to be placed".to_owned(),
+                "Placed" => format!("it is about to be written to {}", place(job)),
+                _ => waits(&job.message),
+            };
             with("The job waits in the queue", blame, &own, "")
         }
         Phase::Submitted => {
             let opening = format!("The job does not run yet on {}", place(job));
-            with(&opening, blame, bare(&job.message), "")
+            // The message of a job that was just applied says why there.
+            let own = match job.reason.as_str() {
+                "Applied" => "the cluster has not reported anything about it yet",
+                _ => bare(&job.message),
+            };
+            with(&opening, blame, own, "")
         }
         Phase::Suspended => {
             let opening = format!("The job is held back on {}", place(job));
@@ -100,7 +109,7 @@ fn with(opening: &str, blame: Option<&Blame>, own: &str, own_remedy: &str) -> St
     };
     let mut text = opening.to_owned();
     if !cause.is_empty() {
-        text = format!("{text}: {cause}");
+        text = format!("{text}: {}", lower_first(&cause));
     }
     if !remedy.is_empty() {
         text = format!("{text}; {remedy}");
@@ -174,5 +183,18 @@ fn remedy(job: &Job) -> &'static str {
         FailureClass::Stopped => "ask who stopped it on the cluster, and submit it again",
         FailureClass::Infrastructure => "the program is not to blame: submit it again",
         FailureClass::None => "submit it again when the cause is mended",
+    }
+}
+
+/// Words that begin sentences of ours and are no names.
+const COMMON: [&str; 10] =
+    ["The", "No", "It", "Its", "A", "An", "Cluster", "Nothing", "Nobody", "Still"];
+
+/// A sentence as it goes on after a colon.
+fn lower_first(text: &str) -> String {
+    let first = text.split(' ').next().unwrap_or_default();
+    match text.split_at_checked(1) {
+        Some((head, tail)) if COMMON.contains(&first) => format!("{}{tail}", head.to_lowercase()),
+        _ => text.to_owned(),
     }
 }

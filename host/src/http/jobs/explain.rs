@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// One sentence, and the chain of evidence it rests on, from the queue to the pods of the member
 /// cluster. What could not be looked at is `unknown` and never guessed. With
 /// `Accept: text/plain` the same as text for people. Works for deleted jobs, too.
-#[utoipa::path(get, path = "/api/v1/jobs/{id}/explain", tag = "jobs",
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/explain", tag = "jobs", operation_id = "explain_job",
     params(("id" = String, Path, description = "The job's id")),
     responses(
         (status = 200, description = "The sentence and its evidence", content(

@@ -133,3 +133,18 @@ async fn explain_binding_that_karmada_may_not_make() {
     let told = told_wrong(&app, &id, &words, "binding").await;
     assert_eq!(link(&told, "binding")["source"], "ResourceBinding default/unbound-rayjob");
 }
+
+#[tokio::test]
+async fn explain_policy_that_somebody_edited() {
+    let app = steered("hang").await;
+    let id = app.submit(&sample_form("rerouted")).await;
+    app.job_in_phase(&id, "Running").await;
+    let path = "/apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies\
+                /rerouted-propagation";
+    let nowhere =
+        json!({"spec": {"placement": {"clusterAffinity": {"clusterNames": ["nowhere"]}}}});
+    patch(&app, path, &nowhere).await;
+    let words = ["Karmada cannot schedule the workload (NoClusterFit)", "cluster affinity"];
+    let told = told_wrong(&app, &id, &words, "binding").await;
+    assert!(link(&told, "binding")["at"].is_string(), "{told:#}");
+}

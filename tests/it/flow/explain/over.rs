@@ -82,7 +82,7 @@ async fn explain_deletion_that_hangs_on_a_member() {
     app.sandbox.faults().member_down(&cluster);
     app.delete(&format!("/api/v1/jobs/{id}")).await;
     let why = format!("cluster {cluster} is not ready since");
-    let words = ["The job is being deleted", "Still there", &why, "holds it up"];
+    let words = ["The job is being deleted", "till there", &why, "holds it up"];
     told_wrong(&app, &id, &words, "cluster").await;
     app.sandbox.faults().member_up(&cluster);
     app.job_gone(&id).await;

@@ -154,7 +154,7 @@ fn no_access_is_said_and_nothing_is_guessed() {
     let error = MemberError::Denied { cluster: member(), message: "pods is forbidden".to_owned() };
     let blind =
         MemberEvidence { pods: Err(error.clone()), events: Err(error), ..on_member(Vec::new()) };
-    let told = assert_told(&evidence(submitted(), blind), &["The cluster is being started"], &[]);
+    let told = assert_told(&evidence(submitted(), blind), &["the cluster is being started"], &[]);
     let pods = told.links.iter().find(|link| link.step == Step::Pods).unwrap();
     assert_eq!(pods.text, "No access to cluster member1: pods is forbidden.");
 }

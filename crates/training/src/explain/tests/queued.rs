@@ -22,7 +22,7 @@ fn unplaced() -> Job {
 #[test]
 fn job_that_was_just_accepted_waits_for_nothing_in_particular() {
     let evidence = among(queued("Accepted", "The job waits to be placed."), vec![cluster("b", 64)]);
-    let told = assert_told(&evidence, &["waits in the queue"], &[]);
+    let told = assert_told(&evidence, &["waits in the queue: it is about to be placed"], &[]);
     assert!(told.links.iter().all(|link| link.state == LinkState::Waiting), "{told:#?}");
 }
 
@@ -137,4 +137,21 @@ fn writes_that_were_refused_for_good() {
         let evidence = among(job, vec![cluster("member1", 64)]);
         assert_told(&evidence, &["failed", words[0], words[1]], &[Step::Template]);
     }
+}
+
+#[test]
+fn sentence_goes_on_after_its_colon_and_keeps_names() {
+    let told = |reason: &str, message: &str| in_short(&queued(reason, message));
+    let waiting = told("NoClusterFits", "No cluster can take the job: cluster b is full.");
+    assert_eq!(
+        waiting,
+        "The job waits in the queue: no cluster can take the job: cluster b is full."
+    );
+    let named = told("Odd", "Karmada says no.");
+    assert_eq!(named, "The job waits in the queue: Karmada says no.");
+    let mut applied = submitted();
+    assert!(in_short(&applied).contains("has not reported anything"), "{}", in_short(&applied));
+    applied.reason = "Initializing".to_owned();
+    applied.message = "The cluster is being started.".to_owned();
+    assert!(in_short(&applied).contains("member1: the cluster is being started."));
 }
