@@ -171,10 +171,13 @@ async fn keep_metrics(soft: CancellationToken) {
 
 fn start_loops(reconcilers: Reconcilers, lifecycle: &Lifecycle) {
     let stopped = stop_of(lifecycle);
-    let (dispatch, observe) = (reconcilers.clone(), reconcilers);
-    let stopped_too = stopped.clone();
+    let (dispatch, observe, reap) = (reconcilers.clone(), reconcilers.clone(), reconcilers);
+    let (to_observe, to_reap) = (stopped.clone(), stopped.clone());
     lifecycle.spawn_essential("dispatch", async move { dispatch.dispatch(stopped).await });
-    lifecycle.spawn_essential("observe", async move { observe.observe(stopped_too).await });
+    lifecycle.spawn_essential("observe", async move { observe.observe(to_observe).await });
+    if reap.keeps_some_time() {
+        lifecycle.spawn_essential("reap", async move { reap.reap(to_reap).await });
+    }
 }
 
 fn store_config(config: &Config) -> job_store::Config {

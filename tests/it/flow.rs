@@ -2,5 +2,6 @@
 
 mod crash;
 mod life;
+mod lifecycle;
 mod outage;
 mod removal;

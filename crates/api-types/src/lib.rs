@@ -13,8 +13,8 @@ pub use algorithms::{AlgorithmView, KindView};
 pub use clusters::{ClusterList, ClusterSummary, ClusterSummaryList, ClusterView};
 pub use health::{CheckView, HealthView, ReadyView};
 pub use jobs::{
-    DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus, JobView, Lifecycle, Phase,
-    PluginView, StatusView,
+    AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,
+    JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,
 };
 pub use plugins::{
     CanaryRequest, CanaryView, KeptVersionView, PinRequest, PluginDetail, PluginEventPage,

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// Another job holds this name in this namespace.
     NameTaken,
+    /// The job is in a state that does not allow this.
+    WrongState,
     /// A decision about a plugin does not fit what is in force.
     PluginRouteConflict,
     /// The body is larger than allowed.
@@ -76,6 +78,7 @@ impl ErrorCode {
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
+        Self::WrongState,
         Self::PluginRouteConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -106,6 +109,7 @@ impl ErrorCode {
             Self::RouteNotFound => "route-not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NameTaken => "name-taken",
+            Self::WrongState => "wrong-state",
             Self::PluginRouteConflict => "plugin-route-conflict",
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -137,7 +141,7 @@ impl ErrorCode {
             | Self::PluginVersionNotFound
             | Self::RouteNotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::NameTaken | Self::PluginRouteConflict => 409,
+            Self::NameTaken | Self::WrongState | Self::PluginRouteConflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::KeyReused => 422,
@@ -166,6 +170,7 @@ impl ErrorCode {
             Self::RouteNotFound => "Path not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NameTaken => "Job name is taken",
+            Self::WrongState => "The job is in a state that does not allow this",
             Self::PluginRouteConflict => "The decision does not fit what is in force",
             Self::PayloadTooLarge => "Request body too large",
             Self::UnsupportedMediaType => "Unsupported media type",

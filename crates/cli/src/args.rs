@@ -103,6 +103,51 @@ pub(crate) enum Command {
         /// The job's id.
         id: String,
     },
+    /// Hold a job back: free what it has, and begin it anew when it is resumed.
+    Suspend {
+        /// The job's id.
+        id: String,
+    },
+    /// Let a suspended job go on.
+    Resume {
+        /// The job's id.
+        id: String,
+    },
+    /// Run a job once more, as the next attempt of the same work.
+    Retry {
+        /// The id of any attempt.
+        id: String,
+        /// Its name; that of the first attempt with the number at its end if not given.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List every attempt of the same work.
+    Attempts {
+        /// The id of any attempt.
+        id: String,
+    },
+    /// Submit the form of a job under another name, with changes.
+    Clone {
+        /// The job's id.
+        id: String,
+        /// The name of the copy.
+        name: String,
+        /// JSON to merge into the form, such as `{"resources": {"instanceCount": 2}}`; `null`
+        /// removes a member.
+        #[arg(long, value_name = "JSON")]
+        set: Option<String>,
+    },
+    /// Give up on clusters that a stop or deletion waits for. What is still there runs on.
+    Abandon {
+        /// The job's id.
+        id: String,
+        /// The clusters that will not come back.
+        #[arg(required = true)]
+        clusters: Vec<String>,
+        /// Who gives up, for the record. The host does not check it.
+        #[arg(long, env = "TRAINYARD_ACTOR")]
+        actor: Option<String>,
+    },
     /// Stop a job and remove what it left on the clusters.
     Delete {
         /// The job's id.

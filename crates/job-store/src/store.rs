@@ -146,6 +146,14 @@ impl JobStore for SqlStore<B> {
         self.observed_jobs().await
     }
 
+    async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {
+        self.list_attempts(first).await
+    }
+
+    async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        self.finished_jobs(until, limit).await
+    }
+
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {
         self.find_bundle(id).await
     }

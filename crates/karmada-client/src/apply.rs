@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::request::Request as Requests;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use training::JobId;
 use training::manifest::{LABEL_JOB_ID, LABEL_ORIGIN, ObjectRef};
-use training::ports::{ControlError, Write, WriteOrder};
+use training::ports::{ControlError, WorkloadRef, Write, WriteOrder};
 
 use crate::KarmadaClient;
 use crate::error::CallError;
@@ -172,6 +172,39 @@ impl KarmadaClient {
             Requests::new(collection).patch(&order.object.name, &params, &Patch::Apply(&document));
         let applied: Result<Head, CallError> = self.caller.request(request).await;
         applied.map(drop).map_err(|error| self.failed("apply", &order.object, &error))
+    }
+
+    /// A merge patch of one field, of exactly the object that is meant.
+    #[tracing::instrument(
+        name = "karmada.set_flag",
+        skip_all,
+        fields(object = %workload.object, flag = path.join("."), value)
+    )]
+    pub(crate) async fn set_flag_of(
+        &self,
+        workload: &WorkloadRef,
+        path: &[&str],
+        value: bool,
+    ) -> Result<bool, ControlError> {
+        let object = &workload.object;
+        let collection = self.collection(object).await?;
+        let mut patch = path.iter().rev().fold(json!(value), |inner, key| json!({ *key: inner }));
+        if let Some(uid) = &workload.uid {
+            patch["metadata"] = json!({ "uid": uid });
+        }
+        let params = PatchParams {
+            field_manager: Some(self.field_manager.clone()),
+            ..PatchParams::default()
+        };
+        let request =
+            Requests::new(&collection).patch(&object.name, &params, &Patch::Merge(&patch));
+        match self.caller.request::<Head>(request).await {
+            Ok(_) => Ok(true),
+            // Gone, or replaced by an object with another uid.
+            Err(CallError::Answered(answer)) if answer.is_not_found() => Ok(false),
+            Err(CallError::Answered(answer)) if answer.is_other_uid() => Ok(false),
+            Err(error) => Err(self.failed("change", object, &error)),
+        }
     }
 
     /// What a failure means; a path that does not exist is not asked for again from memory.

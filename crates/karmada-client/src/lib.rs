@@ -150,6 +150,15 @@ impl ControlPlane for KarmadaClient {
         self.release_all(policy, objects).await
     }
 
+    async fn set_flag(
+        &self,
+        workload: &WorkloadRef,
+        path: &[&str],
+        value: bool,
+    ) -> Result<bool, ControlError> {
+        self.set_flag_of(workload, path, value).await
+    }
+
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         self.observe_all(workloads).await
     }

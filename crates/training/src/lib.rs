@@ -6,7 +6,7 @@
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
-//! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -19,6 +19,7 @@ pub mod cancel;
 pub mod clock;
 pub mod decide;
 pub mod form;
+pub mod hold;
 pub mod id;
 pub mod intent;
 pub mod job;
@@ -28,6 +29,7 @@ pub mod placement;
 pub mod plugins;
 pub mod ports;
 pub mod reconcile;
+pub mod rerun;
 pub mod routing;
 pub mod submit;
 #[cfg(feature = "testing")]

@@ -7,6 +7,7 @@
 mod dispatch;
 mod ledger;
 mod observe;
+mod reap;
 mod remove;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Config {
     pub lease: Duration,
     /// Steps that run at the same time.
     pub concurrency: usize,
+    /// How long a job that is over is kept before it is deleted; `None` for ever.
+    pub keep_finished: Option<Duration>,
     /// How patient [`crate::decide`](mod@crate::decide) is.
     pub patience: Patience,
 }
@@ -46,6 +49,7 @@ impl Config {
             observe_interval: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             concurrency: 16,
+            keep_finished: None,
             patience: Patience::default(),
         }
     }
@@ -95,6 +99,25 @@ impl Reconcilers {
             if !more {
                 wait(woken, self.config.dispatch_interval, &mut stop).await;
             }
+        }
+    }
+
+    /// Whether jobs that are over are ever deleted by the host: then [`Self::reap`] is wanted.
+    pub fn keeps_some_time(&self) -> bool {
+        self.config.keep_finished.is_some()
+    }
+
+    /// Deletes jobs that have been over for long enough, until `stop`. Run it once per process;
+    /// several processes may.
+    pub async fn reap(&self, mut stop: Stop) {
+        let Some(keep) = self.config.keep_finished else { return };
+        // A tenth later than promised is still a kept promise.
+        let interval = (keep / 10).clamp(Duration::from_secs(1), Duration::from_mins(1));
+        while !*stop.borrow() {
+            if let Err(error) = self.reap_round(keep).await {
+                report("reap", &error);
+            }
+            wait(std::future::pending(), interval, &mut stop).await;
         }
     }
 

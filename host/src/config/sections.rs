@@ -225,6 +225,9 @@ impl Http {
     }
 }
 
+/// Beyond any use, and far from where times overflow.
+const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
+
 /// `[reconcile]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -241,6 +244,9 @@ pub struct Reconcile {
     pub lost_after_missing_seconds: u64,
     /// How long a cluster may be away before its jobs are `Lost`; 0 for ever.
     pub lost_after_unknown_seconds: u64,
+    /// How long a job that is over is kept before it is deleted from the clusters; 0 for ever. Its
+    /// history stays.
+    pub keep_finished_seconds: u64,
 }
 
 impl Default for Reconcile {
@@ -253,6 +259,7 @@ impl Default for Reconcile {
             unknown_after_seconds: config.patience.unknown_after.as_secs(),
             lost_after_missing_seconds: config.patience.lost_after_missing.as_secs(),
             lost_after_unknown_seconds: config.patience.lost_after_unknown.as_secs(),
+            keep_finished_seconds: 0,
         }
     }
 }
@@ -265,6 +272,9 @@ impl Reconcile {
         if !(1..=1024).contains(&self.concurrency) {
             wrong.push("reconcile.concurrency: it must be 1 to 1024".to_owned());
         }
+        if self.keep_finished_seconds > TEN_YEARS {
+            wrong.push("reconcile.keep_finished_seconds: it must be at most ten years".to_owned());
+        }
     }
 
     /// For the loops, with the name of this process.
@@ -273,6 +283,9 @@ impl Reconcile {
         let interval = Duration::from_secs(self.interval_seconds);
         config.observe_interval = interval;
         config.concurrency = self.concurrency;
+        config.keep_finished = Some(self.keep_finished_seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
         config.patience.unknown_after = Duration::from_secs(self.unknown_after_seconds);
         config.patience.lost_after_missing = Duration::from_secs(self.lost_after_missing_seconds);
         config.patience.lost_after_unknown = Duration::from_secs(self.lost_after_unknown_seconds);

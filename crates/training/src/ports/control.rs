@@ -204,6 +204,15 @@ pub trait ControlPlane: Send + Sync {
         objects: &[ObjectRef],
     ) -> Result<bool, ControlError>;
 
+    /// Sets the boolean at `path` of a workload, such as `spec`, `suspend`; `Ok(false)` if the
+    /// object with its uid no longer exists. Idempotent.
+    async fn set_flag(
+        &self,
+        workload: &WorkloadRef,
+        path: &[&str],
+        value: bool,
+    ) -> Result<bool, ControlError>;
+
     /// The status of some workloads, in the order asked; from the watch while it is healthy, else
     /// from a fresh list. A missing binding is looked into: `exists` is then `Some`.
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError>;

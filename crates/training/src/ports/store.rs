@@ -137,6 +137,12 @@ pub trait JobStore: Send + Sync {
     /// Active jobs whose phase [`is_observed`](crate::phase::Phase::is_observed). Oldest first.
     async fn observed(&self) -> Result<Vec<Job>, StoreError>;
 
+    /// Every attempt of the work whose first attempt has this id, in their order; deleted ones too.
+    async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError>;
+
+    /// Active jobs that ended at `until` or before, longest over first, at most `limit`.
+    async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError>;
+
     /// The frozen bundle of a job.
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError>;
 

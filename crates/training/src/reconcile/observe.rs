@@ -124,7 +124,7 @@ impl Reconcilers {
 }
 
 /// Where the workload of a job is found.
-fn workload_ref(job: &Job) -> WorkloadRef {
+pub(super) fn workload_ref(job: &Job) -> WorkloadRef {
     WorkloadRef {
         object: ObjectRef {
             api_version: job.workload_api_version.clone(),

@@ -295,6 +295,26 @@ impl JobStore for MemoryStore {
         Ok(jobs)
     }
 
+    async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {
+        let state = self.open()?;
+        let of_it = |job: &&Job| job.id == *first || job.attempt.first.as_ref() == Some(first);
+        let mut jobs: Vec<Job> = state.jobs.values().filter(of_it).cloned().collect();
+        jobs.sort_by(|a, b| (a.attempt.number, &a.id).cmp(&(b.attempt.number, &b.id)));
+        Ok(jobs)
+    }
+
+    async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        let state = self.open()?;
+        let mut jobs: Vec<&Job> = state
+            .jobs
+            .values()
+            .filter(|job| job.lifecycle == Lifecycle::Active)
+            .filter(|job| job.finished_at.is_some_and(|at| at <= until))
+            .collect();
+        jobs.sort_by_key(|job| job.finished_at);
+        Ok(jobs.into_iter().take(limit as usize).map(|job| job.id.clone()).collect())
+    }
+
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {
         Ok(self.open()?.bundles.get(id.as_str()).cloned())
     }
@@ -328,6 +348,8 @@ impl JobStore for MemoryStore {
             target_clusters: before.target_clusters.clone(),
             spread: before.spread,
             max_runtime_seconds: before.max_runtime_seconds,
+            max_pending_seconds: before.max_pending_seconds,
+            attempt: before.attempt.clone(),
             demand: before.demand,
             workload_api_version: before.workload_api_version.clone(),
             workload_kind: before.workload_kind.clone(),

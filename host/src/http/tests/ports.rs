@@ -193,6 +193,10 @@ impl ControlPlane for Away {
         away()
     }
 
+    async fn set_flag(&self, _: &WorkloadRef, _: &[&str], _: bool) -> Result<bool, ControlError> {
+        away()
+    }
+
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         away()
     }
