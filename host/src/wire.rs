@@ -134,7 +134,11 @@ async fn wire_rest(
             Arc::clone(&control),
             Arc::new(SystemClock),
             Arc::new(RandomIds),
-            config.reconcile.config(owner),
+            training::reconcile::Config {
+                allowed_clusters: config.placement.allowed(),
+                dependents: config.placement.dependents(),
+                ..config.reconcile.config(owner)
+            },
         );
         start_loops(reconcilers, lifecycle);
     }

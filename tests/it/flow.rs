@@ -4,4 +4,5 @@ mod crash;
 mod life;
 mod lifecycle;
 mod outage;
+mod placement;
 mod removal;

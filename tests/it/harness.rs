@@ -50,6 +50,13 @@ impl Setup {
         Self { own_plugins: true, ..self }
     }
 
+    /// Settings that the environment cannot express, as TOML.
+    pub(crate) fn config(self, toml: &str) -> Self {
+        let file = self.dir.path().join(process::CONFIG_FILE);
+        std::fs::write(file, toml).expect("the configuration is written");
+        self
+    }
+
     /// Where this host's plugins are.
     pub(crate) fn plugins_dir(&self) -> PathBuf {
         own_or_shared(self.own_plugins, &self.dir)

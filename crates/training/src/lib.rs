@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
-//! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
+//! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
@@ -18,6 +18,7 @@ pub mod admit;
 pub mod cancel;
 pub mod clock;
 pub mod decide;
+pub mod dependents;
 pub mod form;
 pub mod hold;
 pub mod id;

@@ -10,6 +10,7 @@ mod observe;
 mod reap;
 mod remove;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, IdSource};
 use crate::decide::Patience;
+use crate::dependents::Dependents;
+use crate::id::ClusterName;
 use crate::ports::{ControlPlane, JobStore, Plugins};
 
 /// How the loops behave.
@@ -35,6 +38,10 @@ pub struct Config {
     pub concurrency: usize,
     /// How long a job that is over is kept before it is deleted; `None` for ever.
     pub keep_finished: Option<Duration>,
+    /// Clusters that jobs of a namespace may use; one that is not named may use all.
+    pub allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
+    /// What is done about what jobs refer to.
+    pub dependents: Dependents,
     /// How patient [`crate::decide`](mod@crate::decide) is.
     pub patience: Patience,
 }
@@ -50,6 +57,8 @@ impl Config {
             lease: Duration::from_secs(30),
             concurrency: 16,
             keep_finished: None,
+            allowed_clusters: BTreeMap::new(),
+            dependents: Dependents { share: true, provided: Vec::new() },
             patience: Patience::default(),
         }
     }

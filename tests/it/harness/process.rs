@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use super::Database;
 
+/// Name of the configuration file of a test, in its directory.
+pub(super) const CONFIG_FILE: &str = "trainyard.toml";
+
 /// A running host.
 pub(crate) struct Host {
     child: Child,
@@ -56,6 +59,7 @@ impl Host {
         command
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(config_file(dir))
             .args(["--database-url", &database.url(dir)])
             .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
             .args(["--plugins-dir", &plugins.display().to_string()])
@@ -122,6 +126,12 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The flag for the configuration file of this test, if it has one.
+fn config_file(dir: &Path) -> Vec<String> {
+    let file = dir.join(CONFIG_FILE);
+    if file.exists() { vec!["--config".to_owned(), file.display().to_string()] } else { Vec::new() }
 }
 
 /// A port that was free a moment ago.

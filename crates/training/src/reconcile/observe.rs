@@ -9,7 +9,7 @@ use crate::id::JobId;
 use crate::intent::IntentKind;
 use crate::job::Job;
 use crate::manifest::ObjectRef;
-use crate::ports::{Cluster, Report, Seen, WorkloadRef};
+use crate::ports::{Cluster, Moved, Report, Seen, WorkloadRef};
 
 /// What the last round saw, so that a status is interpreted only when it changed.
 #[derive(Default)]
@@ -78,6 +78,9 @@ impl Reconcilers {
         };
         let moved =
             self.store.transition(&decision.after, &decision.event, &decision.effects).await?;
+        if moved == Moved::Done && decision.after.phase.is_terminal() {
+            self.ledger.ended(&decision.after);
+        }
         tracing::debug!(
             job.id = %job.id,
             moved = ?moved,
