@@ -1,8 +1,10 @@
 //! Typed manifests. Plain structs that serialise in one pass: building the same tree of generic
 //! JSON values first costs five times as much.
 
+pub mod config_map;
 pub mod job;
 pub mod meta;
 pub mod pod;
 pub mod pvc;
 pub mod rayjob;
+pub mod service;

@@ -4,13 +4,14 @@
 mod channels;
 mod convert;
 mod hyperparameters;
-mod interpret;
 mod rules;
 mod settings;
 pub mod words;
 
 use plugin_sdk::manifest::rayjob;
-use plugin_sdk::{Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload};
+use plugin_sdk::{
+    Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload, status,
+};
 
 pub use crate::hyperparameters::Hyperparameters;
 pub use crate::settings::Settings;
@@ -51,7 +52,7 @@ impl Converter for Xgboost {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        interpret::interpret(workload)
+        status::ray_job(workload)
     }
 }
 

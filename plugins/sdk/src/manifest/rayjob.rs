@@ -9,7 +9,7 @@ use super::pod::{PodTemplate, Port};
 pub const MAX_NAME_LENGTH: u32 = 47;
 
 /// Ports of a Ray head.
-pub const HEAD_PORTS: &[Port] = &[
+pub const HEAD_PORTS: &[Port<'_>] = &[
     Port { container_port: 6379, name: "gcs-server" },
     Port { container_port: 8265, name: "dashboard" },
     Port { container_port: 10001, name: "client" },

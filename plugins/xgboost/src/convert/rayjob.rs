@@ -125,7 +125,7 @@ impl<'a> Pods<'a> {
         &self,
         name: &'static str,
         image: &'a str,
-        ports: &'static [Port],
+        ports: &'a [Port<'a>],
         gpus: u32,
     ) -> PodTemplate<'a> {
         let Self { job, env, volumes, mounts } = *self;
@@ -149,13 +149,12 @@ impl<'a> Pods<'a> {
                 containers: [Container {
                     name,
                     image,
-                    command: &[],
                     ports,
                     env,
                     resources: quantities.into(),
                     volume_mounts: mounts,
+                    ..Container::default()
                 }],
-                restart_policy: None,
                 volumes,
                 node_selector,
                 tolerations,
@@ -165,6 +164,7 @@ impl<'a> Pods<'a> {
                     .map(|name| LocalReference { name })
                     .collect(),
                 service_account_name: given(settings.service_account_name.as_deref()),
+                ..PodSpec::default()
             },
         }
     }
