@@ -14,6 +14,8 @@ const EACH_ALONE: usize = 24;
 pub(crate) struct Generator {
     algorithm: String,
     longest_name: usize,
+    /// The image of the first example: a plugin without an image of its own says so there.
+    image: Option<Value>,
     properties: Vec<Property>,
     schema: Value,
     required: Vec<String>,
@@ -49,6 +51,11 @@ impl Generator {
             algorithm: info.algorithm().to_owned(),
             // A job's own name is a DNS label.
             longest_name: longest_name.min(63) as usize,
+            image: info
+                .examples
+                .first()
+                .and_then(|example| example.pointer("/algorithm/imageUri"))
+                .cloned(),
             properties,
             schema,
             required,
@@ -151,9 +158,13 @@ impl Generator {
                 parameters.entry(name.as_str()).or_insert_with(|| first.clone());
             }
         }
+        let mut algorithm = json!({"algorithmName": self.algorithm});
+        if let Some(image) = &self.image {
+            merge(&mut algorithm, json!({"imageUri": image}));
+        }
         json!({
             "jobName": "trial",
-            "algorithm": {"algorithmName": self.algorithm},
+            "algorithm": algorithm,
             "resources": {"instanceResources": {"cpuCores": 2, "memoryGiB": 4}},
             "inputDataConfig": [channel("train", "train")],
             "hyperparameters": {self.algorithm.as_str(): parameters},
