@@ -193,7 +193,10 @@ async fn callers_that_find_no_place_are_told_when_to_come_back() {
     let refused: Vec<_> = looped.iter().filter(|answer| answer.status == 503).collect();
     assert!(!refused.is_empty());
     for answer in refused {
-        assert_eq!((&answer.body["code"], answer.header("retry-after")), (&json!("overloaded"), "2"));
+        assert_eq!(
+            (&answer.body["code"], answer.header("retry-after")),
+            (&json!("overloaded"), "2")
+        );
     }
 }
 
