@@ -19,13 +19,7 @@ pub(crate) fn findings(job: &KubeJob<'_>) -> Vec<Finding> {
 fn program(job: &KubeJob<'_>, findings: &mut Findings) {
     let h = &job.hyperparameters;
     let trainer = Trainer::of(job);
-    if trainer.image().is_none() {
-        findings.at(
-            "/algorithm/imageUri",
-            "required",
-            "A plain job has no image of its own: name one in `algorithm.imageUri`.",
-        );
-    }
+    trainer.require_image("A plain job", findings);
     let own_line = job.entrypoint.as_deref().is_some_and(|line| !line.is_empty());
     if own_line && !h.command.is_empty() {
         findings.conflict(

@@ -24,7 +24,7 @@ use crate::manifest::pod::{
 };
 use crate::manifest::pvc::PersistentVolumeClaim;
 use crate::manifest::service::Service;
-use crate::{Failure, Job, Kind, Plan, Report, Workload, status};
+use crate::{Failure, Findings, Job, Kind, Plan, Report, Workload, status};
 
 /// The container that trains: users read its log.
 pub const CONTAINER: &str = "trainer";
@@ -154,7 +154,27 @@ impl<'j, H, D> Trainer<'j, H, D> {
     /// What every training program finds in its environment; see the table in the source of this
     /// module. `parameters` are the hyperparameters, with conditional defaults filled in.
     pub fn environment(&self, parameters: &impl Serialize) -> Result<Vec<Variable<'j>>, Failure> {
-        environment::common(self.job, self.host(0), parameters)
+        environment::common(self.job, Some(self.host(0)), parameters)
+    }
+
+    /// The same for pods without numbers.
+    pub fn environment_of_equals(
+        &self,
+        parameters: &impl Serialize,
+    ) -> Result<Vec<Variable<'j>>, Failure> {
+        environment::common(self.job, None, parameters)
+    }
+
+    /// Asks for an image where neither form nor operator names one. `what` is the kind of program,
+    /// such as `A plain job`.
+    pub fn require_image(&self, what: &str, findings: &mut Findings) {
+        if self.image().is_none() {
+            findings.at(
+                "/algorithm/imageUri",
+                "required",
+                format!("{what} has no image of its own: name one in `algorithm.imageUri`."),
+            );
+        }
     }
 
     /// Threads for each of `processes` equal processes of a pod. Libraries count the cores of the

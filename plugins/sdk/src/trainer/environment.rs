@@ -30,9 +30,10 @@ pub fn index_variable<'a>(name: &'static str, instances: u32) -> Variable<'a> {
     if instances > 1 { Variable::field(name, INDEX_PATH) } else { Variable::value(name, "0") }
 }
 
+/// `leader` is the name of the pod with number 0, where pods have numbers.
 pub(super) fn common<'j, H, D>(
     job: &'j Job<'j, H, Settings<D>>,
-    leader: String,
+    leader: Option<String>,
     parameters: &impl Serialize,
 ) -> Result<Vec<Variable<'j>>, Failure> {
     let instances = job.resources.instance_count.max(1);
@@ -41,12 +42,14 @@ pub(super) fn common<'j, H, D>(
         Variable::value("JOB_NAME", &*job.name),
         Variable::value("JOB_ATTEMPT", job.attempt.to_string()),
         Variable::value("INSTANCE_COUNT", instances.to_string()),
-        index_variable("INSTANCE_INDEX", instances),
-        Variable::value("LEADER_HOST", leader),
-        Variable::value("GPU_COUNT", job.resources.gpu_count.to_string()),
-        // Logs come line by line, not when a buffer is full.
-        Variable::value("PYTHONUNBUFFERED", "1"),
     ];
+    if let Some(leader) = leader {
+        env.push(index_variable("INSTANCE_INDEX", instances));
+        env.push(Variable::value("LEADER_HOST", leader));
+    }
+    env.push(Variable::value("GPU_COUNT", job.resources.gpu_count.to_string()));
+    // Logs come line by line, not when a buffer is full.
+    env.push(Variable::value("PYTHONUNBUFFERED", "1"));
     env.extend(hyperparameters(parameters)?);
     if !job.custom_hyperparameters.is_empty() {
         let custom = job.custom_hyperparameters.to_json();
