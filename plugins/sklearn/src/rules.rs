@@ -65,7 +65,8 @@ fn task(h: &Hyperparameters, findings: &mut Findings) {
             findings.conflict("class_weight", "`k_neighbors` does not weigh classes.");
         }
         Some(ClassWeight::BalancedSubsample) if !forest => {
-            findings.conflict("class_weight", "Only forests draw samples to weigh: use `balanced`.");
+            findings
+                .conflict("class_weight", "Only forests draw samples to weigh: use `balanced`.");
         }
         _ => {}
     }
