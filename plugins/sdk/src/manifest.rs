@@ -4,6 +4,7 @@
 pub mod config_map;
 pub mod job;
 pub mod meta;
+pub mod mpijob;
 pub mod pod;
 pub mod pvc;
 pub mod rayjob;

@@ -242,6 +242,16 @@ impl<'j, H, D> Trainer<'j, H, D> {
         Ok(plan)
     }
 
+    /// Longest time that the job may run.
+    pub fn max_runtime_seconds(&self) -> Option<u64> {
+        self.job.max_runtime_seconds
+    }
+
+    /// Name of the job.
+    pub fn name(&self) -> &'j str {
+        &self.job.name
+    }
+
     /// Metadata of one of the job's objects. The host adds the labels that it finds it by.
     pub fn metadata<'a>(&'a self, name: &'a str) -> Metadata<'a> {
         Metadata {

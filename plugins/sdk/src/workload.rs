@@ -29,6 +29,11 @@ impl Workload {
         self.text("/metadata/name").unwrap_or_default()
     }
 
+    /// `kind`, or "".
+    pub fn kind(&self) -> &str {
+        self.text("/kind").unwrap_or_default()
+    }
+
     /// The text at an RFC 6901 pointer, if it is text and not empty.
     pub fn text(&self, pointer: &str) -> Option<&str> {
         self.0.pointer(pointer)?.as_str().filter(|text| !text.is_empty())
