@@ -63,7 +63,7 @@ fn several<'j>(
         args: vec!["-De", "-f", &h.sshd_config],
         ..Program::default()
     };
-    let mut plan = trainer.claims()?;
+    let mut plan = trainer.claims(false)?;
     let space = trainer.space(&launcher, None);
     let (launch, serve) = (trainer.command(&launcher), trainer.command(&worker));
     let workers = Workers {

@@ -217,7 +217,7 @@ impl<'j, H, D> Trainer<'j, H, D> {
 
     /// Everything but the workload: claim, names of the pods, files; and what the user should know.
     pub fn supports(&self, program: &Program<'_>) -> Result<Plan, Failure> {
-        let mut plan = self.claims()?;
+        let mut plan = self.claims(false)?;
         if self.is_distributed() {
             let selector = [("batch.kubernetes.io/job-name", &*self.job.name)];
             plan.push("config", &Service::headless(self.metadata(&self.service), &selector))?;
@@ -229,10 +229,11 @@ impl<'j, H, D> Trainer<'j, H, D> {
     }
 
     /// The claim for the results, if the job asks for a new one; and what the user should know.
-    pub fn claims(&self) -> Result<Plan, Failure> {
+    /// `with_head`: there is a pod that leads, and the form may name its image.
+    pub fn claims(&self, with_head: bool) -> Result<Plan, Failure> {
         let job = self.job;
         let mut plan = Plan::new();
-        plan.warnings = self.warnings();
+        plan.warnings = self.warnings(with_head);
         if let (Some(claim), None) = (&self.claim, given(job.pvc_name.as_deref())) {
             let size = format!("{}Gi", job.resources.volume_size_gb);
             let class = given(job.settings.storage_class_name.as_deref());
@@ -340,10 +341,10 @@ impl<'j, H, D> Trainer<'j, H, D> {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, with_head: bool) -> Vec<String> {
         let job = self.job;
         let mut warnings = Vec::new();
-        if given(job.head_image.as_deref()).is_some() {
+        if !with_head && given(job.head_image.as_deref()).is_some() {
             warnings.push("All pods are equal: `headImage` is not used.".to_owned());
         }
         let output = given(job.output_uri.as_deref());

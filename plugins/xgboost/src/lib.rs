@@ -32,7 +32,7 @@ impl Converter for Xgboost {
             title: "XGBoost",
             summary: "Gradient boosted trees on tabular data, distributed with Ray.",
             kinds: vec![
-                Kind::workload("ray.io/v1", "RayJob", "rayjobs", rayjob::MAX_NAME_LENGTH),
+                rayjob::kind(),
                 Kind::support("v1", "PersistentVolumeClaim", "persistentvolumeclaims", 63),
             ],
             examples: &[

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::meta::TemplateMetadata;
 
 /// A pod to be made by an operator.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct PodTemplate<'a> {
     /// Labels and annotations.
     pub metadata: TemplateMetadata<'a>,

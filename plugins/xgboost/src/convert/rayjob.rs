@@ -8,7 +8,7 @@ use plugin_sdk::manifest::pod::{
     VolumeMount, VolumeSource,
 };
 use plugin_sdk::manifest::rayjob::{
-    HEAD_PORTS, HeadGroup, NoParams, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
+    HEAD_PORTS, HeadGroup, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
 };
 use plugin_sdk::{Failure, Plan};
 
@@ -55,7 +55,7 @@ pub(super) fn push(
         ray_cluster_spec: RayClusterSpec {
             ray_version: &settings.ray_version,
             head_group_spec: HeadGroup {
-                ray_start_params: NoParams {},
+                ray_start_params: Pairs::default(),
                 template: pods.template(
                     "ray-head",
                     given(job.head_image.as_deref()).unwrap_or(image),
@@ -69,7 +69,7 @@ pub(super) fn push(
                 min_replicas: 1,
                 // Room that only an autoscaler could use, and none is switched on.
                 max_replicas: replicas.saturating_mul(5).max(5),
-                ray_start_params: NoParams {},
+                ray_start_params: Pairs::default(),
                 template: pods.template(
                     "ray-worker",
                     given(job.worker_image.as_deref()).unwrap_or(image),
@@ -78,6 +78,7 @@ pub(super) fn push(
                 ),
             }],
         },
+        ..RayJobSpec::default()
     };
     plan.push("workload", &RayJob::new(metadata, spec))
 }
