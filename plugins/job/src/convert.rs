@@ -2,7 +2,7 @@
 
 use plugin_sdk::manifest::job::Retries;
 use plugin_sdk::manifest::pod::Variable;
-use plugin_sdk::trainer::{NoParameters, Program, Trainer};
+use plugin_sdk::trainer::{NoParameters, Program, Trainer, UserVariables};
 use plugin_sdk::{Failure, Plan};
 
 use crate::hyperparameters::{CompletionMode, SuccessPolicy};
@@ -26,13 +26,16 @@ pub(crate) fn environment<'j>(job: &'j KubeJob<'_>) -> Result<Vec<Variable<'j>>,
     Trainer::of(job).environment(&NoParameters {})
 }
 
+/// The variables of the user.
+pub(crate) fn user_variables(h: &Hyperparameters) -> UserVariables<'_> {
+    UserVariables { plain: ("env", &h.env), secret: Some(("secretEnv", &h.secret_env)) }
+}
+
 pub(crate) fn convert(job: &KubeJob<'_>) -> Result<Plan, Failure> {
     let h = &job.hyperparameters;
     let trainer = Trainer::of(job);
     let mut env = environment(job)?;
-    env.extend(h.env.iter().map(|(name, text)| Variable::literal(&**name, &**text)));
-    let secrets = h.secret_env.iter();
-    env.extend(secrets.map(|(name, from)| Variable::secret(&**name, &from.secret, &from.key)));
+    env.extend(user_variables(h).variables());
     let program = Program {
         command: h.command.iter().map(String::as_str).collect(),
         args: h.args.iter().map(String::as_str).collect(),

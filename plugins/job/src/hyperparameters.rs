@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use plugin_sdk::number::{whole, whole_or_null};
+use plugin_sdk::trainer::SecretKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,19 +28,6 @@ pub struct ExitCode(
     #[schemars(range(min = 1, max = 255))]
     pub u32,
 );
-
-/// A key of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct SecretKey {
-    /// Name of the Secret, in the namespace of the job.
-    #[schemars(title = "Secret", regex(pattern = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
-    pub secret: String,
-    /// Key within it.
-    #[schemars(title = "Key", regex(pattern = "^[-._a-zA-Z0-9]{1,253}$"))]
-    pub key: String,
-}
 
 /// A container that runs to its end.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

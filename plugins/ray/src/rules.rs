@@ -1,7 +1,6 @@
 //! What a schema cannot say, and notes for jobs that are accepted.
 
-use plugin_sdk::custom::is_env_name;
-use plugin_sdk::trainer::{Trainer, given};
+use plugin_sdk::trainer::{Trainer, UserVariables, given};
 use plugin_sdk::{Finding, Findings, secrets, segment};
 
 use crate::RayJob;
@@ -24,32 +23,17 @@ pub(crate) fn findings(job: &RayJob<'_>) -> Vec<Finding> {
 }
 
 fn variables(job: &RayJob<'_>, findings: &mut Findings) {
-    let platform = environment(job).unwrap_or_default();
-    for (name, text) in &job.hyperparameters.env_vars {
-        let field = format!("env_vars/{}", segment(name));
-        let is_written = platform.iter().any(|variable| variable.name() == name);
-        if !is_env_name(name) {
-            findings.add(
-                &field,
-                "invalid",
-                "A variable's name has letters, digits and `_`, and does not start with a digit.",
-            );
-        } else if is_written || name.starts_with("RAY_") {
-            findings.add(
-                &field,
-                "reserved-name",
-                format!("The platform or Ray itself writes the variable `{name}`."),
-            );
-        } else if secrets::is_secret(name, text) {
-            findings.add(
-                &field,
-                "secret-literal",
-                "The value would stand in the job's record and manifests. Let the program read it \
-                 from a Secret.",
-            );
-        }
+    let h = &job.hyperparameters;
+    let user = UserVariables { plain: ("env_vars", &h.env_vars), secret: None };
+    user.check(&environment(job).unwrap_or_default(), findings);
+    for name in h.env_vars.keys().filter(|name| name.starts_with("RAY_")) {
+        findings.add(
+            &format!("env_vars/{}", segment(name)),
+            "reserved-name",
+            "Variables that begin with `RAY_` steer Ray itself.",
+        );
     }
-    if job.hyperparameters.pip.iter().any(|package| secrets::in_command(package)) {
+    if h.pip.iter().any(|package| secrets::in_command(package)) {
         findings.add(
             "pip",
             "secret-literal",

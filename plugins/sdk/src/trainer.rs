@@ -7,6 +7,7 @@
 mod environment;
 mod settings;
 mod torchrun;
+mod user;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ pub use environment::index_variable;
 use serde::Serialize;
 pub use settings::{Defaults, Settings};
 pub use torchrun::Torchrun;
+pub use user::{SecretKey, UserCommand, UserVariables};
 
 use crate::manifest::config_map::ConfigMap;
 use crate::manifest::job::BatchJob;
