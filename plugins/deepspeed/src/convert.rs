@@ -27,7 +27,7 @@ pub(crate) fn convert(job: &DeepspeedJob<'_>) -> Result<Plan, Failure> {
     if let Some(level) = h.nccl_debug {
         env.push(Variable::value("NCCL_DEBUG", level.as_str()));
     }
-    let ports = [Port { container_port: port, name: "rendezvous" }];
+    let ports = [Port::tcp(port, "rendezvous")];
     let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
     let text = config::write(job)?;
     let data = [(FILE, text.as_str())];

@@ -28,7 +28,7 @@ pub(crate) fn convert(job: &JaxJob<'_>) -> Result<Plan, Failure> {
         env.push(Variable::value("JAX_DEBUG_NANS", "true"));
     }
     env.push(trainer.threads(1));
-    let ports = [Port { container_port: port, name: "coordinator" }];
+    let ports = [Port::tcp(port, "coordinator")];
     let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
     let mut plan = trainer.plan(&Program { env, ports, ..Program::default() })?;
     plan.warnings.extend(rules::warnings(job));

@@ -15,7 +15,7 @@ pub(crate) fn convert(job: &LightgbmJob<'_>) -> Result<Plan, Failure> {
     let h = resolved(job);
     let mut env = trainer.environment(&h)?;
     let port = port(&h);
-    let ports = [Port { container_port: port, name: "lightgbm" }];
+    let ports = [Port::tcp(port, "lightgbm")];
     if trainer.is_distributed() {
         // Parameters of the library like the others: it finds its own place in the list by its
         // address, so the training program has to look the names up first.

@@ -2,6 +2,8 @@
 //! JSON values first costs five times as much.
 
 pub mod config_map;
+pub mod deployment;
+pub mod ingress;
 pub mod job;
 pub mod meta;
 pub mod mpijob;

@@ -2,10 +2,12 @@
 //! cluster, which may say anything.
 
 mod batch_job;
+mod deployment;
 mod mpi_job;
 mod ray_job;
 
 pub use batch_job::{batch_job, indexed_job};
+pub use deployment::deployment;
 pub use mpi_job::mpi_job;
 pub use ray_job::ray_job;
 

@@ -326,6 +326,7 @@ impl<'j, H, D> Trainer<'j, H, D> {
             }
             .into(),
             volume_mounts: &space.mounts,
+            ..Container::default()
         };
         let secrets = settings.image_pull_secrets.iter();
         PodTemplate {

@@ -46,10 +46,19 @@ impl Workload {
 
     /// The condition of this type in `status.conditions`, if it holds.
     pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
+        self.find_condition(|found| {
+            text(found, "type") == Some(kind) && text(found, "status") == Some("True")
+        })
+    }
+
+    /// The same, whether it holds or not.
+    pub fn any_condition(&self, kind: &str) -> Option<Condition<'_>> {
+        self.find_condition(|found| text(found, "type") == Some(kind))
+    }
+
+    fn find_condition(&self, wanted: impl Fn(&Value) -> bool) -> Option<Condition<'_>> {
         let conditions = self.0.pointer("/status/conditions")?.as_array()?;
-        let found = conditions.iter().find(|condition| {
-            text(condition, "type") == Some(kind) && text(condition, "status") == Some("True")
-        })?;
+        let found = conditions.iter().find(|condition| wanted(condition))?;
         Some(Condition {
             reason: text(found, "reason"),
             message: text(found, "message"),

@@ -15,7 +15,7 @@ pub(crate) fn convert(job: &TensorflowJob<'_>) -> Result<Plan, Failure> {
     env.push(trainer.threads(1));
     // Everything else of the library's own chatter is of no use to who trains.
     env.push(Variable::value("TF_CPP_MIN_LOG_LEVEL", "1"));
-    let ports = [Port { container_port: cluster::port(job), name: "tensorflow" }];
+    let ports = [Port::tcp(cluster::port(job), "tensorflow")];
     let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
     let mut program = Program { env, ports, ..Program::default() };
     if h.strategy == Strategy::ParameterServer {

@@ -74,6 +74,9 @@ pub struct Container<'a> {
     pub env: &'a [Variable<'a>],
     /// What it may use.
     pub resources: ResourceRequirements<'a>,
+    /// How the kubelet finds out whether it can serve; absent: it can when it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness_probe: Option<Probe<'a>>,
     /// Where its volumes appear.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub volume_mounts: &'a [VolumeMount<'a>],
@@ -87,6 +90,35 @@ pub struct Port<'a> {
     pub container_port: u16,
     /// Name.
     pub name: &'a str,
+    /// `UDP` or `SCTP`; absent: `TCP`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'a str>,
+}
+
+impl<'a> Port<'a> {
+    /// A port that takes connections.
+    pub const fn tcp(container_port: u16, name: &'a str) -> Self {
+        Self { container_port, name, protocol: None }
+    }
+}
+
+/// A question that the kubelet asks over and over.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe<'a> {
+    /// An HTTP request that has to succeed.
+    pub http_get: HttpGet<'a>,
+    /// Seconds between two questions.
+    pub period_seconds: u32,
+}
+
+/// A request to the pod itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HttpGet<'a> {
+    /// Path.
+    pub path: &'a str,
+    /// Port.
+    pub port: u16,
 }
 
 /// An environment variable.

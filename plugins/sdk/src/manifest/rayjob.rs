@@ -15,11 +15,8 @@ pub fn kind() -> Kind {
 }
 
 /// Ports of a Ray head.
-pub const HEAD_PORTS: &[Port<'_>] = &[
-    Port { container_port: 6379, name: "gcs-server" },
-    Port { container_port: 8265, name: "dashboard" },
-    Port { container_port: 10001, name: "client" },
-];
+pub const HEAD_PORTS: &[Port<'_>] =
+    &[Port::tcp(6379, "gcs-server"), Port::tcp(8265, "dashboard"), Port::tcp(10001, "client")];
 
 /// A Ray cluster that lives for one entrypoint.
 #[derive(Debug, Serialize)]
