@@ -1,5 +1,6 @@
 //! From a validated job to its manifests.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use plugin_sdk::manifest::meta::Pairs;
@@ -10,7 +11,7 @@ use plugin_sdk::manifest::rayjob::{
 use plugin_sdk::number::Count;
 use plugin_sdk::trainer::{Program, Trainer, given};
 use plugin_sdk::{Failure, Plan, runtime_env};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::hyperparameters::Amount;
 use crate::{Hyperparameters, RayJob, rules};
@@ -24,8 +25,15 @@ struct RuntimeEnv<'a> {
     pip: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     working_dir: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    env_vars: &'a BTreeMap<String, String>,
+    #[serde(serialize_with = "as_map")]
+    env_vars: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+fn as_map<S: Serializer>(
+    variables: &[(&str, Cow<'_, str>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(variables.iter().map(|(name, text)| (name, text)))
 }
 
 pub(crate) fn convert(job: &RayJob<'_>) -> Result<Plan, Failure> {
@@ -33,8 +41,12 @@ pub(crate) fn convert(job: &RayJob<'_>) -> Result<Plan, Failure> {
     let trainer = Trainer::of(job);
     let mut plan = trainer.claims(true)?;
     plan.warnings.extend(rules::warnings(job));
-    // Tasks and actors inherit the environment of the pod that they run in.
-    let program = Program { env: environment(job)?, ..Program::default() };
+    // Ray hands the variables to driver and workers, so that they stand in the job once and not in
+    // each pod. What comes from a Secret only Kubernetes can hand over.
+    let platform = environment(job)?;
+    let runtime_env = runtime_env(h, &platform)?;
+    let (_, env) = platform.into_iter().partition::<Vec<_>, _>(|v| v.plain().is_some());
+    let program = Program { env, ..Program::default() };
     let space = trainer.space(&program, None);
     let mut head = trainer.pod(&program, &[], &space, 0);
     let mut worker = trainer.pod(&program, &[], &space, job.resources.gpu_count);
@@ -48,7 +60,6 @@ pub(crate) fn convert(job: &RayJob<'_>) -> Result<Plan, Failure> {
     let head_params: Vec<(&str, &str)> = store.into_iter().chain(cores).collect();
     let worker_params: Vec<(&str, &str)> = store.into_iter().collect();
     let replicas = i32::try_from(trainer.instances()).unwrap_or(i32::MAX);
-    let runtime_env = runtime_env(h)?;
     let spec = RayJobSpec {
         entrypoint: trainer.entrypoint().unwrap_or_default(),
         runtime_env_yaml: &runtime_env,
@@ -84,16 +95,14 @@ pub(crate) fn environment<'j>(job: &'j RayJob<'_>) -> Result<Vec<Variable<'j>>, 
     Trainer::of(job).environment_of_equals(&resolved(job))
 }
 
-fn runtime_env(h: &Hyperparameters) -> Result<String, Failure> {
-    let env = RuntimeEnv {
+fn runtime_env(h: &Hyperparameters, platform: &[Variable<'_>]) -> Result<String, Failure> {
+    let own = platform.iter().filter_map(Variable::plain);
+    let users = h.env_vars.iter().map(|(name, text)| (name.as_str(), text.into()));
+    runtime_env::document_to_yaml(&RuntimeEnv {
         pip: &h.pip,
         working_dir: given(h.working_dir.as_deref()),
-        env_vars: &h.env_vars,
-    };
-    if env.pip.is_empty() && env.working_dir.is_none() && env.env_vars.is_empty() {
-        return Ok(String::new());
-    }
-    runtime_env::document_to_yaml(&env)
+        env_vars: own.chain(users).collect(),
+    })
 }
 
 /// Settings of Ray Train with their conditional defaults in place, for the program.

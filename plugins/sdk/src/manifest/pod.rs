@@ -173,6 +173,15 @@ impl<'a> Variable<'a> {
         Self::Value { name: name.into(), value: exact }
     }
 
+    /// Name and text as the program will see them, if anybody may read it. For those that are
+    /// handed over in another way than by Kubernetes.
+    pub fn plain(&self) -> Option<(&str, Cow<'_, str>)> {
+        let Self::Value { name, value } = self else { return None };
+        let text =
+            if value.contains("$$") { value.replace("$$", "$").into() } else { (&**value).into() };
+        Some((name, text))
+    }
+
     /// Name of the variable.
     pub fn name(&self) -> &str {
         match self {
