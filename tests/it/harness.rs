@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use database::Database;
 pub(crate) use http::Answer;
 use karmada_sandbox::{Config, Sandbox, TimeMode};
-pub(crate) use process::{Host, plugins_dir, program};
+pub(crate) use process::{Host, all_plugins_dir, plugins_dir, program};
 use serde_json::{Value, json};
 
 /// The longest that a test waits for a state. Far above what is needed; a test that needs it
