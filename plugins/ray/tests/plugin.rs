@@ -1,6 +1,10 @@
 //! The converter, natively: the cases that `trainyard-plugin check` takes through the component,
 //! generated jobs, and the schemas of clusters.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::path::Path;
 
