@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use database::Database;
 pub(crate) use http::Answer;
 use karmada_sandbox::{Config, Sandbox, TimeMode};
-pub(crate) use process::{Host, plugins_dir, program};
+pub(crate) use process::{Host, one_plugin_dir, plugins_dir, program};
 use serde_json::{Value, json};
 
 /// The longest that a test waits for a state. Far above what is needed; a test that needs it
@@ -223,7 +223,7 @@ impl App {
 }
 
 fn own_or_shared(own: bool, dir: &tempfile::TempDir) -> PathBuf {
-    if own { dir.path().join("plugins") } else { plugins_dir() }
+    if own { dir.path().join("plugins") } else { one_plugin_dir() }
 }
 
 /// Waits for a state, never for a change.

@@ -1,6 +1,7 @@
 //! Whole-system tests, one binary: the real host as a process of its own, a real database, real
 //! plugins, and a sandbox control plane that belongs to the test.
 
+mod algorithms;
 mod api;
 mod cli;
 mod flow;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::Database;
@@ -144,6 +145,25 @@ pub(crate) fn plugins_dir() -> PathBuf {
     let dir = std::env::var_os("TRAINYARD_PLUGINS_DIR")
         .expect("TRAINYARD_PLUGINS_DIR is not set: run `cargo xtask test`");
     PathBuf::from(dir)
+}
+
+/// A directory with one of them. A host keeps what it loads in its database, and most tests start one
+/// or two: a dozen plugins in each would be most of what they do.
+pub(crate) fn one_plugin_dir() -> PathBuf {
+    static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+        let (name, dir) = ("xgboost.wasm", plugins_dir().with_file_name("test-plugins"));
+        let built = std::fs::read(plugins_dir().join(name)).expect("the plugin is built");
+        // Tests may run in processes of their own, and a host may be looking: whoever comes first
+        // puts the file there in one step, and nobody touches it again.
+        if std::fs::read(dir.join(name)).ok().as_ref() != Some(&built) {
+            std::fs::create_dir_all(&dir).expect("a plugin directory");
+            let draft = dir.join(format!(".{name}.{}", std::process::id()));
+            std::fs::write(&draft, built).expect("the plugin is copied");
+            std::fs::rename(draft, dir.join(name)).expect("the plugin is put in place");
+        }
+        dir
+    });
+    DIR.clone()
 }
 
 /// Compiled plugins, shared by all tests: compiling one takes a second.
