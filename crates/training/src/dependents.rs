@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::admit::referenced;
 use crate::id::ClusterName;
 use crate::job::Job;
-use crate::manifest::{Bundle, LABEL_ORIGIN};
+use crate::manifest::{Bundle, LABEL_ORIGIN, Manifest};
 use crate::ports::{Write, WriteOrder};
 
 /// What the host does about dependents.
@@ -70,7 +70,7 @@ fn foreign(bundle: &Bundle, kind: &str, secrets: bool) -> BTreeSet<String> {
     let manifests = bundle.manifests().iter();
     let mut names: BTreeSet<String> =
         manifests.flat_map(|manifest| referenced(&manifest.document, secrets)).collect();
-    for own in bundle.manifests().iter().map(|manifest| manifest.object_ref()) {
+    for own in bundle.manifests().iter().map(Manifest::object_ref) {
         if own.kind == kind {
             names.remove(&own.name);
         }
@@ -127,7 +127,7 @@ fn policy(job: &Job, kind: &str, name: &str, clusters: &[ClusterName], labels: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Manifest, Role};
+    use crate::manifest::Role;
     use crate::testing_values::job;
 
     fn bundle() -> Bundle {

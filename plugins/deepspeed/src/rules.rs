@@ -102,6 +102,13 @@ pub(crate) fn warnings(job: &DeepspeedJob<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if job.hyperparameters.zero_stage.0 == 0 && world_size(job) > 1 {
+        warnings.push(
+            "Nothing is divided among the processes: each holds the whole model. For ZeRO-3 set \
+             `zero_stage` to 3."
+                .to_owned(),
+        );
+    }
     if processes < gpus {
         warnings.push(format!(
             "A pod has {gpus} GPUs and {processes} processes: the other GPUs stay idle."

@@ -20,7 +20,10 @@ choices! {
 #[schemars(inline)]
 pub struct PortMapping {
     /// Name of the port, unique in the job. Empty: made of its number.
-    #[schemars(title = "Name", extend("pattern" = "^([a-z][a-z0-9-]{0,12}[a-z0-9]|[a-z])?$"))]
+    #[schemars(
+        title = "Name",
+        extend("maxLength" = 15, "pattern" = "^([a-z]([a-z0-9]|-[a-z0-9])*)?$")
+    )]
     pub name: String,
     /// Port on which the program listens.
     #[serde(deserialize_with = "whole")]

@@ -65,6 +65,11 @@ async fn smallest_form_of_every_algorithm_runs_to_its_end() {
         assert_eq!(clusters.len(), 1, "{algorithm}: {job:#}");
         let verified = app.post(&format!("/api/v1/jobs/{id}/verify"), &json!({})).await;
         assert_eq!(verified.body["verdict"], "same", "{algorithm}: {}", verified.body);
+        if algorithm == "service" {
+            let stopped = app.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({})).await;
+            assert_eq!(stopped.status, 200, "{}", stopped.body);
+            app.job_in_phase(&id, "Cancelled").await;
+        }
     }
 }
 
