@@ -226,8 +226,8 @@ impl KarmadaClient {
         let object = &workload.object;
         let collection = self.collection(object).await?;
         let mut patch = path.iter().rev().fold(json!(value), |inner, key| json!({ *key: inner }));
-        if let Some(uid) = &workload.uid {
-            patch["metadata"] = json!({ "uid": uid });
+        if let (Some(uid), Some(members)) = (&workload.uid, patch.as_object_mut()) {
+            members.insert("metadata".to_owned(), json!({ "uid": uid }));
         }
         let params = PatchParams {
             field_manager: Some(self.field_manager.clone()),

@@ -248,7 +248,7 @@ impl KarmadaClient {
         let pieces = body.into_data_stream().map(move |piece| {
             // Open as long as somebody reads.
             let _held = &place;
-            piece.map(|bytes| Vec::from(bytes)).map_err(|error| MemberError::Unavailable {
+            piece.map(Vec::from).map_err(|error| MemberError::Unavailable {
                 cluster: cluster.clone(),
                 message: chain(&error),
             })
@@ -270,7 +270,7 @@ async fn open(
             return Ok(response.into_body());
         }
         let body = http_body_util::Limited::new(response.into_body(), PIECE).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(CallError::Answered(Answer::new(code.as_u16(), &body)))
     };
     tokio::time::timeout(deadline, begun).await.unwrap_or(Err(CallError::Timeout(deadline)))
