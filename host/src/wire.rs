@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use training::IdSource as _;
 use training::clock::{RandomIds, SystemClock};
 use training::plugins::{Follower, PluginPorts};
-use training::ports::{ComponentArchive, ControlPlane, JobStore, Plugins};
+use training::ports::{ComponentArchive, ControlPlane, JobStore, Members, Plugins};
 use training::reconcile::{Reconcilers, Stop};
 use training::submit::SubmitPorts;
 
@@ -102,8 +102,10 @@ async fn wire_rest(
         origin: origin.clone(),
         gpu_resources: config.karmada.gpu_resources.clone(),
     };
-    let control: Arc<dyn ControlPlane> =
+    let client =
         karmada_client::connect(control, lifecycle.tasks(), lifecycle.soft().clone()).await?;
+    let control: Arc<dyn ControlPlane> = Arc::clone(&client) as Arc<dyn ControlPlane>;
+    let members: Arc<dyn Members> = client;
     let plugins: Arc<dyn Plugins> = Arc::clone(&runtime) as Arc<dyn Plugins>;
     if plugins.list().is_empty() {
         tracing::warn!(
@@ -147,7 +149,7 @@ async fn wire_rest(
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(App { ports: Arc::new(ports), decisions, control, draining })
+    Ok(App { ports: Arc::new(ports), decisions, control, members, draining })
 }
 
 /// The soft stop as the loops of the domain know it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use training::plugins::PluginPorts;
-use training::ports::{ControlPlane, JobStore, Plugins};
+use training::ports::{ControlPlane, JobStore, Members, Plugins};
 use training::submit::SubmitPorts;
 
 /// The ports, and whether the host is going away. Cheap to clone.
@@ -16,6 +16,8 @@ pub(crate) struct App {
     pub(crate) decisions: PluginPorts,
     /// Only for showing clusters. A submission asks it for nothing but names from memory.
     pub(crate) control: Arc<dyn ControlPlane>,
+    /// What runs on the members. No submission asks them anything.
+    pub(crate) members: Arc<dyn Members>,
     /// Set when the host begins to stop.
     pub(crate) draining: Draining,
 }

@@ -91,6 +91,7 @@ impl Api {
             ports: Arc::new(ports),
             decisions,
             control: Arc::new(Away),
+            members: Arc::new(Away),
             draining: draining.clone(),
         };
         Self { router: router(app, options), store, draining }
