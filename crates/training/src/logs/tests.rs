@@ -1,0 +1,1 @@
+//! Reading, following and archiving over ports in memory.
