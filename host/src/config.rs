@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use admission::Admission;
 pub use secret::SecretText;
-pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, Reconcile};
+pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Logs, Plugins, Reconcile};
 pub use source::{ConfigError, Environment, Loaded, load};
 
 /// Everything that can be set.
@@ -36,6 +36,8 @@ pub struct Config {
     pub admission: Admission,
     /// How the loops behave.
     pub reconcile: Reconcile,
+    /// The logs of jobs.
+    pub logs: Logs,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -51,6 +53,7 @@ impl Default for Config {
             http: Http::default(),
             admission: Admission::default(),
             reconcile: Reconcile::default(),
+            logs: Logs::default(),
             log: Log::default(),
         }
     }
@@ -65,6 +68,7 @@ impl Config {
         self.plugins.check(&mut wrong);
         self.http.check(&mut wrong);
         self.reconcile.check(&mut wrong);
+        self.logs.check(&mut wrong);
         wrong
     }
 

@@ -58,6 +58,8 @@ pub enum ErrorCode {
     StoreUnavailable,
     /// Karmada does not answer.
     ControlPlaneUnavailable,
+    /// No log of the job can be read now.
+    LogsUnavailable,
     /// The host did not finish the request in time.
     RequestTimeout,
 }
@@ -89,6 +91,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::StoreUnavailable,
         Self::ControlPlaneUnavailable,
+        Self::LogsUnavailable,
         Self::RequestTimeout,
     ];
 
@@ -119,6 +122,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
             Self::ControlPlaneUnavailable => "control-plane-unavailable",
+            Self::LogsUnavailable => "logs-unavailable",
             Self::RequestTimeout => "request-timeout",
         }
     }
@@ -147,7 +151,8 @@ impl ErrorCode {
             Self::PluginQuarantined
             | Self::Overloaded
             | Self::StoreUnavailable
-            | Self::ControlPlaneUnavailable => 503,
+            | Self::ControlPlaneUnavailable
+            | Self::LogsUnavailable => 503,
             Self::RequestTimeout => 504,
         }
     }
@@ -179,6 +184,7 @@ impl ErrorCode {
             Self::Overloaded => "Too many requests at once",
             Self::StoreUnavailable => "The job store is unavailable",
             Self::ControlPlaneUnavailable => "Failed to list member clusters",
+            Self::LogsUnavailable => "No log can be read now",
             Self::RequestTimeout => "The request took too long",
         }
     }

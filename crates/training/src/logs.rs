@@ -112,6 +112,8 @@ pub struct LogNote {
     pub about: Option<Arc<Origin>>,
     /// A sentence.
     pub message: String,
+    /// Whether something could not be read that should be.
+    pub problem: bool,
 }
 
 /// What a log stream consists of.
@@ -125,7 +127,11 @@ pub enum LogItem {
 
 impl LogItem {
     fn note(about: Option<&Arc<Origin>>, message: impl Into<String>) -> Self {
-        Self::Note(LogNote { about: about.cloned(), message: message.into() })
+        Self::Note(LogNote { about: about.cloned(), message: message.into(), problem: false })
+    }
+
+    fn problem(about: Option<&Arc<Origin>>, message: impl Into<String>) -> Self {
+        Self::Note(LogNote { about: about.cloned(), message: message.into(), problem: true })
     }
 }
 
@@ -175,8 +181,12 @@ pub async fn read(ports: &LogPorts, job: Job, request: LogRequest) -> Result<Log
     for candidate in &selected {
         scope.add(&candidate.key);
     }
-    let mut notes: Vec<LogItem> =
-        there.problems.iter().map(|text| LogItem::note(None, text.as_str())).collect();
+    let mut notes: Vec<LogItem> = there
+        .problems
+        .iter()
+        .chain(&there.lacks)
+        .map(|text| LogItem::problem(None, text.as_str()))
+        .collect();
     if let Some(more) = selected.len().checked_sub(MOST_SOURCES + 1) {
         notes.push(LogItem::note(None, too_many(more + 1)));
     }
@@ -192,12 +202,25 @@ pub async fn read(ports: &LogPorts, job: Job, request: LogRequest) -> Result<Log
             Err(why) => failures.push((origin, why)),
         }
     }
+    let waits = |key: &LogKey| {
+        let mut waiting = selected.iter().filter(|one| matches!(one.source, Source::Waiting(_)));
+        waiting.any(|one| one.key == *key)
+    };
+    let live = |one: &Candidate| matches!(one.source, Source::Live { .. });
+    // What the archive lacks will never come; what a cluster lacks may.
     if let (true, Some((_, why))) = (sources.is_empty(), failures.first())
-        && !selected.iter().any(|candidate| matches!(candidate.source, Source::Waiting(_)))
+        && selected.iter().all(live)
     {
         return Err(LogError::Unavailable(format!("No log can be read: {why}.")));
     }
-    notes.extend(failures.iter().map(|(origin, why)| LogItem::note(Some(origin), sentence(why))));
+    notes.extend(failures.iter().map(|(origin, why)| {
+        let about = Some(origin);
+        if waits(&origin.key) {
+            LogItem::note(about, sentence(why))
+        } else {
+            LogItem::problem(about, sentence(why))
+        }
+    }));
     let lines = merge::merge(sources, scope, request.cursor);
     Ok(Box::pin(futures_util::stream::iter(notes).chain(lines)))
 }
@@ -220,7 +243,10 @@ fn sentence(text: &str) -> String {
 /// What there is to read of a job.
 struct There {
     candidates: Vec<Candidate>,
+    /// What could not be looked at.
     problems: Vec<String>,
+    /// What the archive says that it lacks.
+    lacks: Vec<String>,
     roles: Vec<String>,
     kept: HashMap<LogKey, ArchivedLog>,
 }
@@ -244,9 +270,8 @@ impl There {
         let (logs, unread): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|log| !log.key.container.is_empty());
         // The clusters speak for themselves while they have something to say.
-        if candidates.is_empty() {
-            problems.extend(unread.into_iter().map(|log| sentence(&log.problem)));
-        }
+        let unread = unread.into_iter().filter(|_| candidates.is_empty());
+        let lacks = unread.map(|log| sentence(&log.problem)).collect();
         let mut known = HashMap::new();
         for log in logs {
             if !roles.contains(&log.key.role) {
@@ -261,7 +286,7 @@ impl There {
             }
             known.insert(log.key.clone(), log);
         }
-        Self { candidates, problems, roles, kept: known }
+        Self { candidates, problems, lacks, roles, kept: known }
     }
 
     /// The answer if nothing was selected.
@@ -272,9 +297,14 @@ impl There {
         if !self.problems.is_empty() {
             return Err(LogError::Unavailable(self.problems.join(" ")));
         }
-        let why = if job.message.is_empty() { &job.reason } else { &job.message };
-        let text = format!("There is no pod of this job. It is {}: {why}", job.phase);
-        Ok(Box::pin(futures_util::stream::iter([LogItem::note(None, text)])))
+        let mut items: Vec<LogItem> =
+            self.lacks.into_iter().map(|text| LogItem::problem(None, text)).collect();
+        if items.is_empty() {
+            let why = if job.message.is_empty() { &job.reason } else { &job.message };
+            let text = format!("There is no pod of this job. It is {}: {why}", job.phase);
+            items.push(LogItem::note(None, sentence(&text)));
+        }
+        Ok(Box::pin(futures_util::stream::iter(items)))
     }
 }
 

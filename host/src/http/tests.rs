@@ -92,6 +92,9 @@ impl Api {
             decisions,
             control: Arc::new(Away),
             members: Arc::new(Away),
+            archive: store.clone(),
+            redactor: Arc::default(),
+            streams: Streams::new(1),
             draining: draining.clone(),
         };
         Self { router: router(app, options), store, draining }

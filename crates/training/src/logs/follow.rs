@@ -19,8 +19,8 @@ use super::line::{RawLine, lines};
 use super::merge::Numbering;
 use super::select::{Candidate, Scope, Source};
 use super::{
-    LogItem, LogLine, LogPorts, LogRequest, LogStream, MOST_SOURCES, Origin, is_gone, query,
-    sentence, too_many,
+    LogItem, LogLine, LogNote, LogPorts, LogRequest, LogStream, MOST_SOURCES, Origin, is_gone,
+    query, sentence, too_many,
 };
 use crate::id::JobId;
 use crate::job::Job;
@@ -196,7 +196,7 @@ impl Follow {
         match error {
             // It ended, or the way to it was cut: a look tells which.
             None => self.soon.notify_one(),
-            Some(error) if !is_gone(&error) => self.say(Some(origin), &error.to_string()),
+            Some(error) if !is_gone(&error) => self.say(Some(origin), &error.to_string(), true),
             Some(_) => {}
         }
         if self.over.is_some() && self.open.is_empty() {
@@ -205,14 +205,18 @@ impl Follow {
     }
 
     /// Says something once.
-    fn say(&mut self, about: Option<&Arc<Origin>>, text: &str) {
+    fn say(&mut self, about: Option<&Arc<Origin>>, text: &str, problem: bool) {
         let text = sentence(text);
         let pod = about.map(|origin| origin.key.pod.as_str()).unwrap_or_default();
         if self.said.len() >= MOST_SAID {
             self.said.clear();
         }
         if self.said.insert(format!("{pod}: {text}")) {
-            self.out.push_back(LogItem::note(about, text));
+            self.out.push_back(LogItem::Note(LogNote {
+                about: about.cloned(),
+                message: text,
+                problem,
+            }));
         }
     }
 
@@ -228,7 +232,7 @@ impl Follow {
             (Some(Ok(found)), Some(job)) => waits |= self.open_new(job, &found),
             (Some(Err(error)), _) if !over => {
                 waits = true;
-                self.say(None, &error.to_string());
+                self.say(None, &error.to_string(), true);
             }
             _ => {}
         }
@@ -239,7 +243,7 @@ impl Follow {
             && let Some(job) = &job
         {
             let why = if job.message.is_empty() { &job.reason } else { &job.message };
-            self.say(None, &format!("The job is {}: {why}", job.phase));
+            self.say(None, &format!("The job is {}: {why}", job.phase), false);
         }
         let wait = if waits { LOOK_OFTEN } else { LOOK_SELDOM };
         let soon = Arc::clone(&self.soon);
@@ -249,13 +253,13 @@ impl Follow {
     /// Opens what is selected and not open; says whether something is waited for.
     fn open_new(&mut self, job: &Job, found: &Found) -> bool {
         for (_, error) in &found.problems {
-            self.say(None, &error.to_string());
+            self.say(None, &error.to_string(), true);
         }
         self.scope.expect(&self.request, &found.roles);
         let selected = self.request.select(&found.candidates);
         if selected.is_empty() && !found.candidates.is_empty() {
             let text = self.request.no_match(&found.candidates);
-            self.say(None, &text);
+            self.say(None, &text, false);
         }
         let mut waits = selected.is_empty() || !found.problems.is_empty();
         let mut left_out = 0;
@@ -266,7 +270,7 @@ impl Follow {
                 Source::Waiting(why) => {
                     waits = true;
                     let origin = Origin::new(candidate.key.clone());
-                    self.say(Some(&origin), &format!("it has not started: {why}"));
+                    self.say(Some(&origin), &format!("it has not started: {why}"), false);
                     continue;
                 }
                 Source::Kept => continue,
@@ -279,7 +283,7 @@ impl Follow {
             }
         }
         if left_out > 0 {
-            self.say(None, &too_many(left_out));
+            self.say(None, &too_many(left_out), false);
         }
         waits
     }

@@ -112,6 +112,8 @@ pub(super) enum Piece {
     Line(RawLine),
     /// Something to be said at this place.
     Remark(String),
+    /// Why there is no more.
+    Broken(String),
 }
 
 /// A log being read. Nothing happens until somebody asks for the next piece.
@@ -272,7 +274,7 @@ mod tests {
             pieces
                 .map(|piece| match piece.unwrap() {
                     Piece::Line(line) => line.text,
-                    Piece::Remark(text) => text,
+                    Piece::Remark(text) | Piece::Broken(text) => text,
                 })
                 .collect::<Vec<_>>()
                 .await

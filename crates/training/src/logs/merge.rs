@@ -52,7 +52,7 @@ impl One {
                 Err(_) => Some("The log breaks off here: the cluster is too slow.".to_owned()),
             };
             self.pieces = None;
-            self.head = end.map(Piece::Remark);
+            self.head = end.map(Piece::Broken);
         }
     }
 }
@@ -99,6 +99,7 @@ pub(super) fn merge(
         let first = all.iter_mut().filter(|one| one.head.is_some()).min_by_key(|one| one.at)?;
         let item = match first.head.take()? {
             Piece::Remark(text) => LogItem::note(Some(&first.origin), sentence(&text)),
+            Piece::Broken(text) => LogItem::problem(Some(&first.origin), sentence(&text)),
             Piece::Line(line) => LogItem::Line(LogLine {
                 prefix: scope.prefix(&first.origin.key),
                 id: numbering.next(&first.origin, line.at),
