@@ -2,5 +2,6 @@
 
 mod crash;
 mod life;
+mod logs;
 mod outage;
 mod removal;

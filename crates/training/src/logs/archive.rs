@@ -85,7 +85,7 @@ impl Archiver {
     }
 
     /// One round. `Ok(true)` if there may be more to do at once.
-    async fn round(&self) -> Result<bool, StoreError> {
+    pub(super) async fn round(&self) -> Result<bool, StoreError> {
         let now = self.ports.clock.now();
         let due = self.ports.archive.due(&self.owner, now, LEASE, JOBS).await?;
         let more = due.len() == JOBS as usize;
@@ -98,6 +98,7 @@ impl Archiver {
 
     async fn carry_out(&self, task: ArchiveTask, deadline: Instant) {
         let id = &task.job_id;
+        tracing::debug!(job.id = %id, "Archiving the logs of job `{id}`");
         let step = match self.archive(&task, deadline).await {
             Ok(step) => step,
             Err(error) => {
