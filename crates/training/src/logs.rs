@@ -172,7 +172,7 @@ pub async fn read(ports: &LogPorts, job: Job, request: LogRequest) -> Result<Log
         ports.archive.kept(&job.id),
     )
     .await;
-    let there = There::new(found, kept?);
+    let there = There::new(found, kept?, &request);
     let selected = request.select(&there.candidates);
     if selected.is_empty() {
         return there.nothing(&job, &request);
@@ -221,7 +221,7 @@ pub async fn read(ports: &LogPorts, job: Job, request: LogRequest) -> Result<Log
             LogItem::problem(about, sentence(why))
         }
     }));
-    let lines = merge::merge(sources, scope, request.cursor);
+    let lines = merge::merge(sources, scope, request.cursor, request.since);
     Ok(Box::pin(futures_util::stream::iter(notes).chain(lines)))
 }
 
@@ -254,7 +254,11 @@ struct There {
 impl There {
     /// Puts together what is on the clusters and what is kept. A pod that is there goes before its
     /// archived log, which may have been shortened.
-    fn new(found: Option<Result<Found, FindError>>, kept: Vec<ArchivedLog>) -> Self {
+    fn new(
+        found: Option<Result<Found, FindError>>,
+        kept: Vec<ArchivedLog>,
+        request: &LogRequest,
+    ) -> Self {
         let (mut candidates, mut problems, mut roles) = (Vec::new(), Vec::new(), Vec::new());
         match found {
             None => {}
@@ -269,9 +273,7 @@ impl There {
         }
         let (logs, unread): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|log| !log.key.container.is_empty());
-        // The clusters speak for themselves while they have something to say.
-        let unread = unread.into_iter().filter(|_| candidates.is_empty());
-        let lacks = unread.map(|log| sentence(&log.problem)).collect();
+        let live = !candidates.is_empty();
         let mut known = HashMap::new();
         for log in logs {
             if !roles.contains(&log.key.role) {
@@ -286,6 +288,17 @@ impl There {
             }
             known.insert(log.key.clone(), log);
         }
+        // The clusters speak for themselves while they have something to say, and what was said of a
+        // role before its logs could be read is no longer true.
+        let read = |one: &LogKey| {
+            let same = |key: &LogKey| key.cluster == one.cluster && key.role == one.role;
+            known.values().any(|log: &ArchivedLog| same(&log.key) && log.problem.is_empty())
+        };
+        let wanted = |one: &LogKey| {
+            one.role.is_empty() || request.role.as_ref().is_none_or(|role| *role == one.role)
+        };
+        let unread = unread.iter().filter(|log| !live && wanted(&log.key) && !read(&log.key));
+        let lacks = unread.map(|log| sentence(&log.problem)).collect();
         Self { candidates, problems, lacks, roles, kept: known }
     }
 

@@ -21,13 +21,16 @@ use crate::reconcile::{Stop, report, wait};
 
 /// How long a job that is being archived is ours; a step takes three quarters of it at most.
 const LEASE: Duration = Duration::from_mins(1);
-/// Jobs at a time, and logs of one job at a time.
+/// Jobs at a time, and logs of one job at a time: few jobs have more, and operators take the pods
+/// of a run that is over away within seconds.
 const JOBS: u32 = 4;
-const LOGS: usize = 4;
+const LOGS: usize = 16;
 /// Longest time between two looks for what is due.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// For so long a cluster that does not answer is asked again for the logs of a job that is over.
 const PATIENCE: Duration = Duration::from_hours(24);
+/// So often the logs of a run that is over are read although some of its containers still run.
+const ENDING_TRIES: u32 = 1;
 /// So often archiving may fail before a stop or a deletion no longer waits for it.
 const HELD_TRIES: u32 = 3;
 
@@ -172,6 +175,10 @@ impl Archiver {
                 self.note(&job, nothing(), why).await?;
                 return Ok(Step::Closed);
             }
+            Ok(targets) if targets.is_unknown() && !given_up => {
+                let why = "Karmada has no binding for the workload".to_owned();
+                return Ok(Step::Again { why, later: true });
+            }
             Ok(targets) => pods(&self.ports, &job, &targets).await,
             Err(error) => {
                 if error.retryable() && !given_up {
@@ -210,9 +217,21 @@ impl Archiver {
         let mut candidates = found.candidates;
         // What matters most first, should there be no time for the rest.
         candidates.sort_by_key(|candidate| !candidate.main);
-        let missing = candidates
-            .into_iter()
-            .filter(|one| kept.get(&one.key).is_none_or(|log| !is_done(log, task.requested_at)));
+        // A run that is over by its operator's word may still be writing its last lines.
+        let ending = job.phase.is_terminal() && task.attempts < ENDING_TRIES;
+        let runs =
+            |one: &Candidate| one.main && matches!(one.source, Source::Live { running: true, .. });
+        if ending && candidates.iter().any(runs) {
+            again.get_or_insert_with(|| "some of its containers still run".to_owned());
+        }
+        let done = |log: &ArchivedLog| {
+            let read = log.problem.is_empty() || log.original_bytes > 0;
+            // What still ran is read once more, and then only if there is a reason to.
+            let often = task.attempts > ENDING_TRIES && log.read_at >= task.requested_at;
+            read && (log.ended || often)
+        };
+        let missing =
+            candidates.into_iter().filter(|one| kept.get(&one.key).is_none_or(|log| !done(log)));
         let mut fetched = futures_util::stream::iter(missing)
             .map(|candidate| self.fetch(job, candidate, room, deadline))
             .buffer_unordered(LOGS);
@@ -347,10 +366,4 @@ impl Archiver {
             problem: sentence(why),
         }
     }
-}
-
-/// Whether nothing is gained by reading it again for a request of that time.
-fn is_done(log: &ArchivedLog, requested_at: Timestamp) -> bool {
-    let read = log.problem.is_empty() || log.original_bytes > 0;
-    read && (log.ended || log.read_at >= requested_at)
 }

@@ -83,22 +83,27 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Passes over the lines up to a position. The cluster sends lines from a time on, so those of
-/// that very time come again.
+/// Passes over the lines up to a position, and those before a time. The cluster sends lines from a
+/// second on, so some come again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passing {
     position: Option<Position>,
     passed: u32,
+    since: Option<Timestamp>,
 }
 
 impl Passing {
-    pub(super) fn to(position: Option<Position>) -> Self {
-        Self { position, passed: 0 }
+    pub(super) fn to(position: Option<Position>, since: Option<Timestamp>) -> Self {
+        Self { position, passed: 0, since }
     }
 
     /// Whether the line comes after the position.
     pub(super) fn is_new(&mut self, line: &RawLine) -> bool {
-        let (Some(position), Some(at)) = (self.position, line.at) else { return true };
+        let Some(at) = line.at else { return true };
+        if self.since.is_some_and(|since| at < since) {
+            return false;
+        }
+        let Some(position) = self.position else { return true };
         if at < position.at {
             return false;
         }
@@ -137,11 +142,13 @@ mod tests {
     #[test]
     fn lines_up_to_the_position_are_passed_over_once() {
         let line = |second, text: &str| RawLine { at: Some(at(second)), text: text.to_owned() };
-        let mut passing = Passing::to(Some(Position { at: at(2), count: 2 }));
+        let mut passing = Passing::to(Some(Position { at: at(2), count: 2 }), None);
         let all =
             [line(1, "a"), line(2, "b"), line(2, "c"), line(2, "d"), line(1, "e"), line(3, "f")];
         let new: Vec<&str> =
             all.iter().filter(|line| passing.is_new(line)).map(|line| line.text.as_str()).collect();
         assert_eq!(new, ["d", "e", "f"]);
+        let mut passing = Passing::to(None, Some(at(2)));
+        assert_eq!(all.iter().filter(|line| passing.is_new(line)).count(), 4);
     }
 }

@@ -57,6 +57,11 @@ impl Targets {
     pub(super) fn is_gone(&self) -> bool {
         self.seen.binding.is_none() && self.seen.exists == Some(false)
     }
+
+    /// Whether nothing is known yet, or no longer.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.seen.binding.is_none() && !self.is_gone()
+    }
 }
 
 /// What there is on the clusters.

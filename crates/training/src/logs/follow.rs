@@ -293,6 +293,7 @@ impl Follow {
         let position = self.numbering.cursor.position(origin.tag);
         let Some(mut query) = query(job, &self.request, &candidate.key, position) else { return };
         query.follow = true;
+        let since = self.request.since;
         self.readings.insert(candidate.key.clone(), Reading::Open { run, running });
         let (members, redactor) =
             (Arc::clone(&self.ports.members), Arc::clone(&self.ports.redactor));
@@ -301,7 +302,7 @@ impl Follow {
                 let said: Pin<Box<dyn Stream<Item = Said> + Send>> = match opened {
                     Err(error) => Box::pin(stream::iter([Said::Closed(Some(error))])),
                     Ok(bytes) => {
-                        let mut passing = Passing::to(position);
+                        let mut passing = Passing::to(position, since);
                         let lines = lines(bytes, Arc::clone(&redactor));
                         let end = stream::iter([Ok(None)]);
                         let whole = lines.map(|line| line.map(Some)).chain(end);

@@ -82,11 +82,12 @@ pub(super) fn merge(
     sources: Vec<(Arc<Origin>, Pieces)>,
     scope: Scope,
     cursor: Cursor,
+    since: Option<Timestamp>,
 ) -> impl Stream<Item = LogItem> + Send {
     let all: Vec<One> = sources
         .into_iter()
         .map(|(origin, pieces)| One {
-            passing: Passing::to(cursor.position(origin.tag)),
+            passing: Passing::to(cursor.position(origin.tag), since),
             origin,
             pieces: Some(pieces),
             head: None,

@@ -19,6 +19,10 @@ fn follow() -> LogRequest {
     LogRequest { follow: true, ..LogRequest::default() }
 }
 
+fn driver() -> LogRequest {
+    LogRequest { role: Some("driver".to_owned()), ..LogRequest::default() }
+}
+
 fn denied(cluster: &str) -> MemberError {
     let cluster = crate::ClusterName::parse(cluster).unwrap();
     MemberError::Denied { cluster, message: "forbidden".to_owned() }
@@ -215,6 +219,12 @@ async fn archive_keeps_every_container_and_says_what_it_lacks() {
     world.set_log(before, &line(2, "crashed"), true);
     bench.step(Phase::Succeeded).await;
     bench.archive(LIMITS).await;
+    let state = bench.store.state(&bench.job.id).await.unwrap();
+    assert_eq!(state, ArchiveState::Open { attempts: 1 }, "its last lines may be missing");
+    let more = [line(3, "trained"), line(4, "and done")].concat();
+    world.set_log(key("driver", "d", "train"), &more, false);
+    bench.clock.advance(Duration::from_secs(1));
+    bench.archive(LIMITS).await;
     assert_eq!(bench.store.state(&bench.job.id).await.unwrap(), ArchiveState::Closed);
 
     world.set_pods("member1", "driver", Vec::new());
@@ -222,9 +232,9 @@ async fn archive_keeps_every_container_and_says_what_it_lacks() {
     let of = |container: &str, previous| LogRequest {
         container: Some(container.to_owned()),
         previous,
-        ..Default::default()
+        ..driver()
     };
-    assert_eq!(bench.shown(LogRequest::default()).await, ["trained"]);
+    assert_eq!(bench.shown(driver()).await, ["trained", "and done"]);
     assert_eq!(bench.shown(of("fetch", false)).await, ["fetched ***"]);
     assert_eq!(bench.shown(of("train", true)).await, ["crashed"]);
     let gone = bench.shown(of("lost", false)).await;
@@ -246,15 +256,15 @@ async fn archived_log_that_is_too_long_keeps_both_ends_and_says_so() {
     bench.step(Phase::Failed).await;
     bench.archive(Limits { container_bytes: 4096, ..LIMITS }).await;
     world.remove_workload();
-    let shown = bench.shown(LogRequest::default()).await;
+    let shown = bench.shown(driver()).await;
     assert_eq!(shown.first().map(String::as_str), Some("line 0"));
     assert_eq!(shown.last().map(String::as_str), Some("line 9999"));
     let gap = shown.iter().position(|line| line.starts_with("(The archive leaves out")).unwrap();
     assert!(gap > 0 && gap < shown.len() / 2, "{gap} of {}", shown.len());
-    let tail = LogRequest { tail: Some(2), ..Default::default() };
+    let tail = LogRequest { tail: Some(2), ..driver() };
     assert_eq!(bench.shown(tail).await, ["line 9998", "line 9999"]);
     let since = Timestamp::from_second(1_000_000 + 9_999).ok();
-    let since = LogRequest { since, ..Default::default() };
+    let since = LogRequest { since, ..driver() };
     assert_eq!(bench.shown(since).await.last().unwrap(), "line 9999");
 }
 
@@ -278,7 +288,7 @@ async fn archiving_is_tried_again_until_the_cluster_answers() {
     assert_eq!(bench.store.state(&bench.job.id).await.unwrap(), ArchiveState::Closed);
     assert_eq!(world.queries.lock().unwrap().len(), 2, "the first was not read again");
     world.remove_workload();
-    assert_eq!(bench.shown(LogRequest::default()).await, ["[driver/d] one", "[driver/e] two"]);
+    assert_eq!(bench.shown(driver()).await, ["[driver/d] one", "[driver/e] two"]);
 }
 
 #[tokio::test]
