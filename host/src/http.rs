@@ -15,6 +15,7 @@ mod problem;
 mod render;
 mod request_id;
 mod server;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod view;

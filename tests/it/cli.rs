@@ -59,19 +59,22 @@ async fn cutting_proxy(host: String, after: usize) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
-    tokio::spawn(async move {
+    // Its tasks end with the test.
+    let tasks = tokio_util::task::TaskTracker::new();
+    let inner = tasks.clone();
+    tasks.spawn(async move {
         let mut left = Some(after);
         while let Ok((mut client, _)) = listener.accept().await {
             let mut host = tokio::net::TcpStream::connect(&host).await.expect("the host");
             let Some(mut left) = left.take() else {
-                tokio::spawn(async move {
+                inner.spawn(async move {
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut host).await;
                 });
                 continue;
             };
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_host, mut to_host) = host.into_split();
-            let asking = tokio::spawn(async move {
+            let asking = inner.spawn(async move {
                 let _ = tokio::io::copy(&mut from_client, &mut to_host).await;
             });
             let mut piece = [0; 512];

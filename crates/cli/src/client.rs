@@ -9,7 +9,7 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Longest silence of a stream; the host gives a sign of life every 15 s.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Why a command did not do as asked.
 #[derive(Debug)]

@@ -22,16 +22,17 @@ use super::{
     LogItem, LogLine, LogNote, LogPorts, LogRequest, LogStream, MOST_SOURCES, Origin, is_gone,
     query, sentence, too_many,
 };
-use crate::id::JobId;
 use crate::job::Job;
 use crate::phase::{Lifecycle, Phase};
-use crate::ports::{LogKey, MemberError, StoreError};
+use crate::ports::{LogKey, LogQuery, MemberError};
 
 /// Between two looks at the job and its pods while something is waited for, and else.
 const LOOK_OFTEN: Duration = Duration::from_secs(2);
 const LOOK_SELDOM: Duration = Duration::from_secs(10);
 /// Between the end of a log and the look that tells what it means.
 const LOOK_SOON: Duration = Duration::from_millis(500);
+/// A log that is silent for so long is opened again: its connection may have died unnoticed.
+const SILENCE: Duration = Duration::from_mins(5);
 /// Some containers run on after their job, as those of a Ray cluster do: once the job is over,
 /// a stream that is quiet for so long has ended, and any stream after the longer time.
 const QUIET: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ const MOST_SAID: usize = 256;
 /// Follows the job's logs.
 pub(super) fn follow(ports: LogPorts, job: Job, request: LogRequest) -> LogStream {
     let soon = Arc::new(Notify::new());
-    let first = Look { job: Ok(Some(job)), found: None, targets: Targets::default() };
+    let first = Look { job: Some(job), found: None, targets: Targets::default() };
     let look = look(ports.clone(), first, Duration::ZERO, Arc::clone(&soon));
     let follow = Follow {
         scope: Scope::new(&request, &[]),
@@ -67,7 +68,8 @@ pub(super) fn follow(ports: LogPorts, job: Job, request: LogRequest) -> LogStrea
 
 /// What a look at the job saw.
 struct Look {
-    job: Result<Option<Job>, StoreError>,
+    /// `None` once there is no such row.
+    job: Option<Job>,
     found: Option<Result<Found, FindError>>,
     targets: Targets,
 }
@@ -80,18 +82,13 @@ async fn look(ports: LogPorts, before: Look, wait: Duration, soon: Arc<Notify>) 
             () = tokio::time::sleep(wait) => {}
             () = async { soon.notified().await; tokio::time::sleep(LOOK_SOON).await } => {}
         }
-        if let Ok(Some(job)) = &now.job {
-            let id: JobId = job.id.clone();
-            match ports.store.find(&id).await {
-                // The job that is known is kept, or nobody would know what to look for.
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, job.id = %id)
-                }
-                found => now.job = found,
-            }
+        if let Some(job) = &now.job {
+            // If the store does not answer, the job that is known has to do.
+            let found = ports.store.find(&job.id).await;
+            now.job = found.unwrap_or_else(|_| now.job.take());
         }
     }
-    if let Ok(Some(job)) = &now.job {
+    if let Some(job) = &now.job {
         now.found = Some(match targets(&ports, job, std::mem::take(&mut now.targets)).await {
             Err(error) => Err(error),
             Ok(targets) => {
@@ -221,12 +218,10 @@ impl Follow {
     }
 
     fn apply(&mut self, mut look: Look) {
-        let over = match &look.job {
-            Ok(Some(job)) => job.phase.is_terminal() || job.lifecycle == Lifecycle::Deleted,
-            Ok(None) => true,
-            Err(_) => false,
-        };
-        let job = look.job.as_ref().ok().and_then(Option::clone);
+        let job = look.job.clone();
+        let over = job
+            .as_ref()
+            .is_none_or(|job| job.phase.is_terminal() || job.lifecycle == Lifecycle::Deleted);
         let mut waits = job.as_ref().is_none_or(|job| job.phase != Phase::Running);
         match (look.found.take(), &job) {
             (Some(Ok(found)), Some(job)) => waits |= self.open_new(job, &found),
@@ -295,35 +290,49 @@ impl Follow {
         query.follow = true;
         let since = self.request.since;
         self.readings.insert(candidate.key.clone(), Reading::Open { run, running });
-        let (members, redactor) =
-            (Arc::clone(&self.ports.members), Arc::clone(&self.ports.redactor));
-        let voice =
-            stream::once(async move { members.log(&query).await }).flat_map(move |opened| {
-                let said: Pin<Box<dyn Stream<Item = Said> + Send>> = match opened {
-                    Err(error) => Box::pin(stream::iter([Said::Closed(Some(error))])),
-                    Ok(bytes) => {
-                        let mut passing = Passing::to(position, since);
-                        let lines = lines(bytes, Arc::clone(&redactor));
-                        let end = stream::iter([Ok(None)]);
-                        let whole = lines.map(|line| line.map(Some)).chain(end);
-                        Box::pin(whole.filter_map(move |line| {
-                            let said = match line {
-                                Ok(Some(line)) => passing.is_new(&line).then_some(Said::Line(line)),
-                                Ok(None) => Some(Said::Closed(None)),
-                                Err(error) => Some(Said::Closed(Some(error))),
-                            };
-                            std::future::ready(said)
-                        }))
-                    }
-                };
-                said
-            });
-        // A failure is the last word, though the stream would say its own end as well.
-        let voice = voice.scan(false, |closed, said| {
-            let item = (!*closed).then_some(said);
-            *closed |= matches!(item, Some(Said::Closed(_)));
-            std::future::ready(item)
-        });
+        let voice = voice(&self.ports, query, Passing::to(position, since));
         self.open.push(Box::pin(voice.map(move |said| (Arc::clone(&origin), said))));
     }
+}
+
+/// One log on its way.
+enum Mouth {
+    Shut(LogQuery),
+    Open(Pin<Box<dyn Stream<Item = Result<RawLine, MemberError>> + Send>>),
+    Done,
+}
+
+/// Opens a log and says its lines, then, once, how it ended.
+fn voice(
+    ports: &LogPorts,
+    query: LogQuery,
+    passing: Passing,
+) -> impl Stream<Item = Said> + Send + use<> {
+    let (members, redactor) = (Arc::clone(&ports.members), Arc::clone(&ports.redactor));
+    let state = (Mouth::Shut(query), passing, members, redactor);
+    stream::unfold(state, |(mouth, mut passing, members, redactor)| async move {
+        let mut lines = match mouth {
+            Mouth::Done => return None,
+            Mouth::Open(lines) => lines,
+            Mouth::Shut(query) => match members.log(&query).await {
+                Ok(bytes) => Box::pin(lines(bytes, Arc::clone(&redactor))),
+                Err(error) => {
+                    let state = (Mouth::Done, passing, members, redactor);
+                    return Some((Said::Closed(Some(error)), state));
+                }
+            },
+        };
+        loop {
+            let end = match tokio::time::timeout(SILENCE, lines.next()).await {
+                Ok(Some(Ok(line))) if passing.is_new(&line) => {
+                    let state = (Mouth::Open(lines), passing, members, redactor);
+                    return Some((Said::Line(line), state));
+                }
+                Ok(Some(Ok(_))) => continue,
+                Ok(Some(Err(error))) => Some(error),
+                Ok(None) | Err(_) => None,
+            };
+            return Some((Said::Closed(end), (Mouth::Done, passing, members, redactor)));
+        }
+    })
 }

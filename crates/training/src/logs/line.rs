@@ -52,7 +52,7 @@ impl RawLine {
             }
             text.truncate(end);
             let size = total / 1024;
-            text.push_str(&format!(" [cut: the line has {size} KiB]"));
+            text = format!("{text} [cut: the line has {size} KiB]");
         }
         Self { at, text }
     }

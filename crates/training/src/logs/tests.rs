@@ -88,7 +88,7 @@ async fn what_cannot_be_read_is_said_and_the_rest_is_read() {
             pod("d", vec![container("train", running())]),
             pod(
                 "e",
-                vec![container("train", ContainerState::Waiting("Pulling".into(), "".into()))],
+                vec![container("train", ContainerState::Waiting("Pulling".into(), String::new()))],
             ),
         ],
     );
@@ -179,6 +179,20 @@ async fn broken_log_is_opened_again_without_a_line_lost_or_twice() {
     assert_eq!((again.tail_lines, again.since), (None, Timestamp::from_second(1_000_002).ok()));
     bench.step(Phase::Failed).await;
     assert_eq!(items.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_that_died_unnoticed_is_opened_again() {
+    let bench = Bench::new().await;
+    let world = bench.world.clone();
+    world.set_pods("member1", "driver", vec![pod("d", vec![container("train", running())])]);
+    world.set_log(key("driver", "d", "train"), &line(1, "one"), false);
+    let mut items = bench.read(LogRequest { follow: true, ..driver() }).await.unwrap();
+    assert_eq!(shown(&items.next().await.unwrap()), "one");
+    // Nothing more comes on the connection that is open.
+    world.set_log(key("driver", "d", "train"), &[line(1, "one"), line(2, "two")].concat(), false);
+    assert_eq!(shown(&items.next().await.unwrap()), "two");
+    assert_eq!(world.queries.lock().unwrap().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,15 +118,15 @@ impl Members for World {
         _: &str,
         _: &str,
     ) -> Result<Vec<EventSeen>, MemberError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn object(&self, _: &ClusterName, _: &ObjectRef) -> Result<Option<Value>, MemberError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn list(&self, _: &ClusterName, _: &ObjectQuery) -> Result<ObjectPage, MemberError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn log(&self, query: &LogQuery) -> Result<LogBytes, MemberError> {
@@ -174,7 +174,7 @@ impl ControlPlane for World {
     }
 
     async fn clusters(&self) -> Result<Vec<Cluster>, ControlError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     fn known_clusters(&self) -> Vec<ClusterName> {
@@ -182,15 +182,15 @@ impl ControlPlane for World {
     }
 
     async fn write(&self, _: &JobId, _: &[WriteOrder]) -> Result<Vec<String>, ControlError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn remove(&self, _: &Removal) -> Result<Vec<Remaining>, ControlError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn release(&self, _: &ObjectRef, _: &[ObjectRef]) -> Result<bool, ControlError> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
@@ -227,7 +227,7 @@ impl Plugins for World {
     }
 
     fn catalog(&self) -> CatalogView {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn set_routes(&self, _: &[Route]) {}
@@ -245,15 +245,15 @@ impl Plugins for World {
     }
 
     async fn load(&self, _: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     fn prepare(&self, _: &PluginDigest, _: &Value) -> Result<Prepared, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     fn settings(&self, _: &PluginDigest) -> Result<Value, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn input_text(
@@ -261,7 +261,7 @@ impl Plugins for World {
         _: &PluginDigest,
         _: &ConversionInput,
     ) -> Result<String, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn validate(
@@ -269,7 +269,7 @@ impl Plugins for World {
         _: &PluginDigest,
         _: &ConversionInput,
     ) -> Result<Vec<FieldError>, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn convert(
@@ -277,7 +277,7 @@ impl Plugins for World {
         _: &PluginDigest,
         _: &ConversionInput,
     ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-        unimplemented!()
+        panic!("logs need no such call")
     }
 
     async fn interpret(&self, _: &PluginDigest, _: &str, _: &Value) -> Result<Report, PluginFault> {
