@@ -196,7 +196,7 @@ impl Write<Db> for Due {
                  SELECT job_id FROM log_archives \
                  WHERE closed_at IS NULL AND not_before <= $3 \
                  AND (leased_by IS NULL OR leased_until <= $3) \
-                 ORDER BY requested_at, job_id \
+                 ORDER BY attempts, requested_at, job_id \
                  LIMIT $4) \
              AND closed_at IS NULL \
              AND (leased_by IS NULL OR leased_until <= $3) \
@@ -212,7 +212,10 @@ impl Write<Db> for Due {
         let tasks = rows.iter().map(|row| rows::read::<TaskRow, _>(row)?.into_task());
         let mut tasks = tasks.collect::<Result<Vec<_>, _>>()?;
         // RETURNING promises no order.
-        tasks.sort_by(|a, b| (a.requested_at, &a.job_id).cmp(&(b.requested_at, &b.job_id)));
+        tasks.sort_by(|a, b| {
+            let order = |task: &ArchiveTask| (task.attempts, task.requested_at);
+            order(a).cmp(&order(b)).then_with(|| a.job_id.cmp(&b.job_id))
+        });
         Ok(Outcome::Keep(tasks))
     }
 }

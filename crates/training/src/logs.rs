@@ -4,9 +4,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`select`] | what was asked for, and which containers that means |
-//! | [`line`], [`redact`] | from bytes to lines without secrets |
+//! | [`line`](mod@line), [`redact`] | from bytes to lines without secrets |
 //! | [`cursor`] | how far each log was read, so that a broken stream goes on where it ended |
-//! | [`find`] | from the job's status through the plugin's targets to pods |
+//! | [`find`](mod@find) | from the job's status through the plugin's targets to pods |
 //! | [`merge`], [`follow`] | several logs as one: by time, or as the lines come |
 //! | [`archive`], [`keep`] | what outlives the pods |
 //!

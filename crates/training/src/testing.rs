@@ -104,7 +104,7 @@ macro_rules! for_each_log_case {
             the_end_of_a_run_that_was_never_applied_asks_for_nothing,
             a_request_is_due_until_it_is_closed,
             concurrent_claimers_never_share_a_job,
-            the_earliest_request_is_taken_first,
+            the_least_tried_then_the_earliest_request_is_taken_first,
             a_log_is_read_back_equal_in_every_field,
             a_log_is_replaced_unless_more_of_it_is_kept,
         }

@@ -14,6 +14,7 @@ use super::line::lines;
 use super::select::{Candidate, Source};
 use super::{LogPorts, LogRequest, is_gone, query, sentence};
 use crate::clock::Timestamp;
+use crate::id::ClusterName;
 use crate::intent::backoff;
 use crate::job::Job;
 use crate::ports::{ArchiveState, ArchiveTask, ArchivedLog, LogKey, MemberError, StoreError};
@@ -23,7 +24,7 @@ use crate::reconcile::{Stop, report, wait};
 const LEASE: Duration = Duration::from_mins(1);
 /// Jobs at a time, and logs of one job at a time: few jobs have more, and operators take the pods
 /// of a run that is over away within seconds.
-const JOBS: u32 = 4;
+const JOBS: u32 = 8;
 const LOGS: usize = 16;
 /// Longest time between two looks for what is due.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -169,6 +170,9 @@ impl Archiver {
             container: String::new(),
             previous: false,
         };
+        if !given_up && let Some(why) = self.away(&job).await {
+            return Ok(Step::Again { why, later: true });
+        }
         let found = match targets(&self.ports, &job, Targets::default()).await {
             Ok(targets) if targets.is_gone() => {
                 let why = "the workload was gone before its logs could be read";
@@ -189,6 +193,18 @@ impl Archiver {
             }
         };
         self.archive_found(task, &job, found, given_up, deadline).await
+    }
+
+    /// Why no cluster of the job is worth asking: it would only keep others waiting.
+    async fn away(&self, job: &Job) -> Option<String> {
+        let clusters = self.ports.control.clusters().await.ok()?;
+        let placed = &job.placement.as_ref()?.clusters;
+        let is_away = |name: &&ClusterName| {
+            clusters.iter().any(|cluster| cluster.name == **name && !cluster.ready)
+        };
+        let away: Vec<&str> = placed.iter().filter(is_away).map(ClusterName::as_str).collect();
+        let all = !away.is_empty() && away.len() == placed.len();
+        all.then(|| format!("cluster {} is not ready", away.join(", ")))
     }
 
     async fn archive_found(

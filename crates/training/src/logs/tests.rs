@@ -309,8 +309,10 @@ async fn archiving_is_tried_again_until_the_cluster_answers() {
 async fn cluster_that_never_answers_is_given_up_with_its_name() {
     let mut bench = Bench::new().await;
     bench.world.set_error("member1", Some(away("member1")));
+    bench.world.set_unready(true);
     bench.step(Phase::Lost).await;
     bench.archive(LIMITS).await;
+    assert_eq!(bench.store.kept(&bench.job.id).await.unwrap(), [], "it was not asked");
     bench.clock.advance(Duration::from_hours(25));
     bench.archive(LIMITS).await;
     assert_eq!(bench.store.state(&bench.job.id).await.unwrap(), ArchiveState::Closed);

@@ -88,7 +88,8 @@ pub trait LogArchive: Send + Sync {
     /// Asks for the logs of a job, due now. Asking again changes nothing.
     async fn request(&self, job: &JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Takes up to `limit` due jobs for `lease`, those asked for first before others. No two
+    /// Takes up to `limit` due jobs for `lease`: those that were tried less often before others,
+    /// so that a cluster that is away holds up nobody else's, then those asked for first. No two
     /// callers hold one job at once.
     async fn due(
         &self,

@@ -155,7 +155,10 @@ pub async fn concurrent_claimers_never_share_a_job(store: Store, archive: Archiv
 }
 
 /// See the name.
-pub async fn the_earliest_request_is_taken_first(store: Store, archive: Archive) {
+pub async fn the_least_tried_then_the_earliest_request_is_taken_first(
+    store: Store,
+    archive: Archive,
+) {
     for (number, seconds) in [(1, 30), (2, 10), (3, 20)] {
         let job = insert(&store, &format!("job-{number}"), number).await;
         archive.request(&job.id, at(seconds)).await.unwrap();
@@ -163,6 +166,11 @@ pub async fn the_earliest_request_is_taken_first(store: Store, archive: Archive)
     let first = archive.due("a", at(100), LEASE, 2).await.unwrap();
     let names: Vec<&str> = first.iter().map(|task| task.job_id.as_str()).collect();
     assert_eq!(names, ["job-2-00000002", "job-3-00000003"]);
+    let tried = &first.first().unwrap().job_id;
+    archive.put_off(tried, "a", at(50), "no answer").await.unwrap();
+    let next = archive.due("a", at(100), LEASE, 2).await.unwrap();
+    let names: Vec<&str> = next.iter().map(|task| task.job_id.as_str()).collect();
+    assert_eq!(names, ["job-1-00000001", "job-2-00000002"]);
 }
 
 /// See the name.

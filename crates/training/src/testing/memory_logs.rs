@@ -70,7 +70,7 @@ impl LogArchive for MemoryStore {
             .filter(|(_, asked)| !asked.closed && asked.not_before <= now)
             .filter(|(_, asked)| asked.lease.as_ref().is_none_or(|(_, until)| *until <= now))
             .collect();
-        due.sort_by_key(|(id, asked)| (asked.requested_at, (*id).clone()));
+        due.sort_by_key(|(id, asked)| (asked.attempts, asked.requested_at, (*id).clone()));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let claimed = due.into_iter().take(limit).map(|(id, asked)| {
             asked.lease = Some((owner.to_owned(), now + lease));

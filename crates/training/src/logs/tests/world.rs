@@ -32,6 +32,7 @@ pub(super) struct World {
     errors: Mutex<HashMap<String, MemberError>>,
     scripts: Mutex<HashMap<LogKey, Script>>,
     gone: Mutex<bool>,
+    unready: Mutex<bool>,
     pub(super) queries: Mutex<Vec<LogQuery>>,
     pub(super) pulled: Arc<AtomicUsize>,
 }
@@ -92,6 +93,10 @@ impl World {
 
     pub(super) fn remove_workload(&self) {
         *self.gone.lock().unwrap() = true;
+    }
+
+    pub(super) fn set_unready(&self, unready: bool) {
+        *self.unready.lock().unwrap() = unready;
     }
 
     fn refuse(&self, cluster: &ClusterName) -> Result<(), MemberError> {
@@ -174,7 +179,9 @@ impl ControlPlane for World {
     }
 
     async fn clusters(&self) -> Result<Vec<Cluster>, ControlError> {
-        panic!("logs need no such call")
+        let mut one = crate::testing_values::cluster("member1", 8);
+        one.ready = !*self.unready.lock().unwrap();
+        Ok(vec![one])
     }
 
     fn known_clusters(&self) -> Vec<ClusterName> {
