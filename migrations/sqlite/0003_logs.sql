@@ -40,3 +40,6 @@ CREATE TABLE archived_logs (
     body BLOB NOT NULL,
     PRIMARY KEY (job_id, cluster, role, pod, container, previous)
 );
+
+-- For the removal of what is older than an operator wants to keep.
+CREATE INDEX archived_logs_read ON archived_logs (read_at);

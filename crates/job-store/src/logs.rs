@@ -335,6 +335,41 @@ impl Write<Db> for Keep {
     }
 }
 
+/// [`LogArchive::forget`].
+struct Forget {
+    before: i64,
+    limit: u32,
+}
+
+#[trait_gen(Db -> Postgres, Sqlite)]
+#[async_trait]
+impl Write<Db> for Forget {
+    type Answer = u64;
+
+    async fn run(
+        &self,
+        connection: &mut <Db as Database>::Connection,
+    ) -> Result<Outcome<u64>, StoreError> {
+        // Whole times, because rows have no single key: those that were read at the last of them go
+        // together, and those are few.
+        let deleted = sqlx::query(
+            "DELETE FROM archived_logs \
+             WHERE read_at <= ( \
+                 SELECT MAX(read_at) FROM ( \
+                     SELECT read_at FROM archived_logs \
+                     WHERE read_at < $1 \
+                     ORDER BY read_at \
+                     LIMIT $2) AS oldest)",
+        )
+        .bind(self.before)
+        .bind(i64::from(self.limit))
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
+        Ok(Outcome::Keep(deleted.rows_affected()))
+    }
+}
+
 /// Packs a text. Logs are packed to a tenth; more effort gains little.
 fn pack(text: &[u8]) -> Result<Vec<u8>, StoreError> {
     if text.is_empty() {
@@ -456,6 +491,17 @@ impl LogArchive for SqlStore<B> {
         Ok(body.map(|body| -> Box<dyn BufRead + Send> {
             Box::new(BufReader::new(MultiGzDecoder::new(Cursor::new(body))))
         }))
+    }
+
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let before = before.as_microsecond();
+        let any: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM archived_logs WHERE read_at < $1)")
+                .bind(before)
+                .fetch_one(self.backend.reading())
+                .await
+                .map_err(error::store)?;
+        if any { self.backend.write(Forget { before, limit }).await } else { Ok(0) }
     }
 
     fn archive_hint(&self) -> Arc<Notify> {

@@ -314,7 +314,10 @@ impl There {
             self.lacks.into_iter().map(|text| LogItem::problem(None, text)).collect();
         if items.is_empty() {
             let why = if job.message.is_empty() { &job.reason } else { &job.message };
-            let text = format!("There is no pod of this job. It is {}: {why}", job.phase);
+            let text = format!(
+                "There is no pod and no archived log of this job. It is {}: {why}",
+                job.phase
+            );
             items.push(LogItem::note(None, sentence(&text)));
         }
         Ok(Box::pin(futures_util::stream::iter(items)))

@@ -107,6 +107,7 @@ macro_rules! for_each_log_case {
             the_least_tried_then_the_earliest_request_is_taken_first,
             a_log_is_read_back_equal_in_every_field,
             a_log_is_replaced_unless_more_of_it_is_kept,
+            old_logs_are_forgotten_and_young_ones_stay,
         }
     };
 }

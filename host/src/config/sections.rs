@@ -295,6 +295,8 @@ pub struct Logs {
     pub archive_job_kib: usize,
     /// So many seconds a stop or a deletion waits at most for the logs.
     pub archive_hold_seconds: u64,
+    /// So many days archived logs are kept; 0 for ever.
+    pub archive_days: u32,
     /// Regular expressions; what they or their groups match is not shown and not kept.
     pub redact: Vec<String>,
 }
@@ -307,6 +309,7 @@ impl Default for Logs {
             archive_container_kib: 1024,
             archive_job_kib: 16 * 1024,
             archive_hold_seconds: 30,
+            archive_days: 0,
             redact: Vec::new(),
         }
     }
@@ -324,6 +327,7 @@ impl Logs {
         within("archive_container_kib", self.archive_container_kib as u64, 4, 64 * 1024);
         within("archive_job_kib", self.archive_job_kib as u64, 4, 1024 * 1024);
         within("archive_hold_seconds", self.archive_hold_seconds, 0, 600);
+        within("archive_days", u64::from(self.archive_days), 0, 36_500);
         if let Err((index, why)) = Redactor::new([], &self.redact) {
             let why = why.lines().last().unwrap_or_default();
             wrong.push(format!("logs.redact[{index}]: it is not a regular expression: {why}"));
@@ -336,6 +340,8 @@ impl Logs {
             container_bytes: self.archive_container_kib << 10,
             job_bytes: self.archive_job_kib << 10,
             hold: Duration::from_secs(self.archive_hold_seconds),
+            keep: (self.archive_days > 0)
+                .then(|| Duration::from_hours(24 * u64::from(self.archive_days))),
         }
     }
 }

@@ -32,6 +32,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_hours(24);
 /// So often the logs of a run that is over are read although some of its containers still run.
 const ENDING_TRIES: u32 = 1;
+/// Between two looks for logs that are too old, and how many are removed then, in how many steps.
+const TIDY: Duration = Duration::from_mins(10);
+const FORGET_AT_ONCE: u32 = 20;
+const FORGET_TIMES: u32 = 50;
 /// So often archiving may fail before a stop or a deletion no longer waits for it.
 const HELD_TRIES: u32 = 3;
 
@@ -44,6 +48,8 @@ pub struct Limits {
     pub job_bytes: usize,
     /// Longest time that a stop or a deletion waits for the logs.
     pub hold: Duration,
+    /// How long logs are kept; `None` for ever.
+    pub keep: Option<Duration>,
 }
 
 /// Archives logs.
@@ -70,7 +76,14 @@ impl Archiver {
     /// Archives what is due until `stop`. Run it once per process; several processes may.
     pub async fn run(&self, mut stop: Stop) {
         let hint = self.ports.archive.archive_hint();
+        let mut tidied: Option<Instant> = None;
         while !*stop.borrow() {
+            if tidied.is_none_or(|at| at.elapsed() >= TIDY) {
+                tidied = Some(Instant::now());
+                if let Err(error) = self.forget().await {
+                    report("archive", &error);
+                }
+            }
             // Listening starts before looking, or a hint between the two would be lost.
             let woken = hint.notified();
             let mut stopping = stop.clone();
@@ -98,6 +111,24 @@ impl Archiver {
             .for_each_concurrent(None, |task| self.carry_out(task, deadline))
             .await;
         Ok(more)
+    }
+
+    /// Removes what is older than it is kept. A thousand logs at most, a few at a time, or those who write to an
+    /// SQLite file would wait; the rest is for the next time.
+    pub(super) async fn forget(&self) -> Result<(), StoreError> {
+        let Some(keep) = self.limits.keep else { return Ok(()) };
+        let before = self.ports.clock.now() - keep;
+        let mut removed = 0;
+        for _ in 0..FORGET_TIMES {
+            match self.ports.archive.forget(before, FORGET_AT_ONCE).await? {
+                0 => break,
+                some => removed += some,
+            }
+        }
+        if removed > 0 {
+            tracing::info!("Removed {removed} archived logs that were old enough");
+        }
+        Ok(())
     }
 
     async fn carry_out(&self, task: ArchiveTask, deadline: Instant) {

@@ -12,8 +12,12 @@ use super::*;
 use crate::phase::Phase;
 use crate::ports::{ArchiveState, ContainerEnd, ContainerSeen, ContainerState};
 
-const LIMITS: Limits =
-    Limits { container_bytes: 1 << 20, job_bytes: 1 << 20, hold: Duration::from_secs(30) };
+const LIMITS: Limits = Limits {
+    container_bytes: 1 << 20,
+    job_bytes: 1 << 20,
+    hold: Duration::from_secs(30),
+    keep: None,
+};
 
 fn follow() -> LogRequest {
     LogRequest { follow: true, ..LogRequest::default() }
@@ -354,4 +358,21 @@ async fn removal_waits_for_the_archive_but_not_for_long() {
 
     let never = Job { submitted_at: None, ..bench.job.clone() };
     assert!(archiver.hold(&never, bench.ports.clock.now()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn archived_logs_go_when_they_are_old_enough() {
+    let mut bench = two_pods().await;
+    bench.step(Phase::Succeeded).await;
+    bench.archive(LIMITS).await;
+    bench.world.remove_workload();
+    let keep = Some(Duration::from_hours(48));
+    let archiver = Archiver::new(bench.ports.clone(), Limits { keep, ..LIMITS }, "test");
+    bench.clock.advance(Duration::from_hours(47));
+    archiver.forget().await.unwrap();
+    assert_eq!(bench.shown(LogRequest::default()).await.len(), 5);
+    bench.clock.advance(Duration::from_hours(2));
+    archiver.forget().await.unwrap();
+    let shown = bench.shown(LogRequest::default()).await;
+    assert!(shown[0].starts_with("(There is no pod and no archived log of this job."), "{shown:?}");
 }

@@ -130,6 +130,9 @@ pub trait LogArchive: Send + Sync {
         key: &LogKey,
     ) -> Result<Option<Box<dyn BufRead + Send>>, StoreError>;
 
+    /// Removes up to about `limit` logs that were read before then, and says how many it removed.
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
     /// Rings when this process asked for logs. A hint: it may ring for nothing or be missed.
     fn archive_hint(&self) -> Arc<Notify>;
 }

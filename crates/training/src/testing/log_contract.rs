@@ -218,3 +218,22 @@ pub async fn a_log_is_replaced_unless_more_of_it_is_kept(store: Store, archive: 
     assert_eq!(archive.kept(&job.id).await.unwrap(), [again]);
     assert_eq!(text(&archive, &job.id, &key("a")).await.as_deref(), Some("first and more"));
 }
+
+/// See the name.
+pub async fn old_logs_are_forgotten_and_young_ones_stay(store: Store, archive: Archive) {
+    let job = insert(&store, "one", 1).await;
+    for (pod, seconds) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
+        let log = ArchivedLog { read_at: at(seconds), ..log(pod, "text") };
+        archive.keep(&job.id, &log, b"text").await.unwrap();
+    }
+    let mut removed = 0;
+    loop {
+        match archive.forget(at(4), 2).await.unwrap() {
+            0 => break,
+            some => removed += some,
+        }
+    }
+    assert_eq!(removed, 3);
+    let kept = archive.kept(&job.id).await.unwrap();
+    assert_eq!(kept.iter().map(|log| log.key.pod.as_str()).collect::<Vec<_>>(), ["d"]);
+}

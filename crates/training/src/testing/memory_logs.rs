@@ -148,6 +148,22 @@ impl LogArchive for MemoryStore {
             .map(|(_, text)| -> Box<dyn BufRead + Send> { Box::new(Cursor::new(text.clone())) }))
     }
 
+    async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut state = self.open()?;
+        let old: Vec<(JobId, LogKey)> = state
+            .logs
+            .kept
+            .iter()
+            .filter(|(_, (log, _))| log.read_at < before)
+            .map(|(key, _)| key.clone())
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect();
+        for key in &old {
+            state.logs.kept.remove(key);
+        }
+        Ok(old.len() as u64)
+    }
+
     fn archive_hint(&self) -> Arc<Notify> {
         Arc::clone(&self.archive_hint)
     }
