@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use admission::Admission;
 pub use placement::{Hidden, Placement};
 pub use secret::SecretText;
-pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, Reconcile};
+pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Logs, Plugins, Reconcile};
 pub use source::{ConfigError, Environment, Loaded, load};
 
 /// Everything that can be set.
@@ -40,6 +40,8 @@ pub struct Config {
     pub placement: Placement,
     /// How the loops behave.
     pub reconcile: Reconcile,
+    /// The logs of jobs.
+    pub logs: Logs,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -56,6 +58,7 @@ impl Default for Config {
             admission: Admission::default(),
             placement: Placement::default(),
             reconcile: Reconcile::default(),
+            logs: Logs::default(),
             log: Log::default(),
         }
     }
@@ -71,6 +74,7 @@ impl Config {
         self.http.check(&mut wrong);
         self.placement.check(&mut wrong);
         self.reconcile.check(&mut wrong);
+        self.logs.check(&mut wrong);
         wrong
     }
 

@@ -4,6 +4,7 @@ mod algorithms;
 mod crash;
 mod life;
 mod lifecycle;
+mod logs;
 mod outage;
 mod placement;
 mod removal;

@@ -6,7 +6,7 @@
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
-//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -24,6 +24,7 @@ pub mod hold;
 pub mod id;
 pub mod intent;
 pub mod job;
+pub mod logs;
 pub mod manifest;
 pub mod phase;
 pub mod placement;

@@ -20,7 +20,10 @@ use crate::clock::{Clock, IdSource};
 use crate::decide::Patience;
 use crate::dependents::Dependents;
 use crate::id::ClusterName;
+use crate::logs::Archiver;
 use crate::ports::{ControlPlane, JobStore, Plugins};
+
+pub(crate) use observe::{reported, workload_ref};
 
 /// How the loops behave.
 #[derive(Debug, Clone)]
@@ -76,6 +79,7 @@ pub struct Reconcilers {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     ledger: Arc<ledger::Ledger>,
+    logs: Option<Arc<Archiver>>,
     config: Config,
 }
 
@@ -89,7 +93,12 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        Self { store, plugins, control, clock, ids, ledger: Arc::default(), config }
+        Self { store, plugins, control, clock, ids, ledger: Arc::default(), logs: None, config }
+    }
+
+    /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.
+    pub fn archiving(self, logs: Arc<Archiver>) -> Self {
+        Self { logs: Some(logs), ..self }
     }
 
     /// Carries out intents until `stop`. Run it once per process; several processes may.
@@ -153,7 +162,7 @@ impl Reconcilers {
 }
 
 /// Waits for the hint, the timer or the stop, whichever comes first.
-async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
+pub(crate) async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
     tokio::select! {
         () = hint => {}
         () = tokio::time::sleep(timer) => {}
@@ -163,7 +172,7 @@ async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) 
 }
 
 /// Logs an error with its causes.
-fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
+pub(crate) fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error, "A round of `{what}` failed; the next one tries again");
 }
 

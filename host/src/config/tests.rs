@@ -68,6 +68,8 @@ fn mistakes_name_the_key() {
         ("TRAINYARD__HTTP__NOPE", "1", "nope"),
         ("TRAINYARD__NOPE", "1", "nope"),
         ("TRAINYARD__HTTP__CORS_ORIGINS", "*", "http.cors_origins"),
+        ("TRAINYARD__LOGS__REDACT", "fine,(", "logs.redact[1]"),
+        ("TRAINYARD__LOGS__MAX_STREAMS", "0", "logs.max_streams"),
         ("PORT", "x", "PORT"),
         ("JOB_MONITOR_INTERVAL", "soon", "JOB_MONITOR_INTERVAL"),
         ("TRAINYARD__LISTEN", "nowhere", "listen"),
