@@ -1,8 +1,12 @@
 //! Whole lives of jobs, and what may go wrong on the way.
 
+mod algorithms;
 mod clusters;
 mod crash;
 mod explain;
 mod life;
+mod lifecycle;
+mod logs;
 mod outage;
+mod placement;
 mod removal;

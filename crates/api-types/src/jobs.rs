@@ -177,6 +177,18 @@ pub struct JobView {
     pub lifecycle: Lifecycle,
     /// What the user wants.
     pub desired: Desired,
+    /// Whether the user holds it back.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Which try of the same work it is, counted from 1.
+    #[serde(default = "first_attempt")]
+    pub attempt: u32,
+    /// Id of the first attempt; absent in that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attempt: Option<String>,
+    /// Clusters on which nobody waits any more for the proof that it is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abandoned_clusters: Vec<String>,
     /// A CamelCase word for machines, perhaps empty.
     pub reason: String,
     /// Whose problem the failure is; absent while there is none.
@@ -212,6 +224,35 @@ pub struct JobView {
     /// submission; later it stands in the first event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+fn first_attempt() -> u32 {
+    1
+}
+
+/// Every attempt of the same work, first to last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptList {
+    /// The attempts; also those that were deleted since.
+    pub attempts: Vec<JobView>,
+}
+
+/// How another attempt differs from the last one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetryForm {
+    /// Its name; if absent, that of the first attempt with the number at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_name: Option<String>,
+}
+
+/// Which clusters are given up on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AbandonForm {
+    /// Their names.
+    pub clusters: Vec<String>,
 }
 
 /// A page of jobs, newest first.

@@ -6,6 +6,7 @@ mod clusters;
 mod explain;
 mod health;
 mod jobs;
+mod logs;
 mod plugins;
 mod problem;
 mod render;
@@ -17,9 +18,10 @@ pub use clusters::{
 pub use explain::{ExplanationView, LinkState, LinkView};
 pub use health::{CheckView, HealthView, ReadyView};
 pub use jobs::{
-    DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus, JobView, Lifecycle, Phase,
-    PluginView, StatusView,
+    AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,
+    JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,
 };
+pub use logs::{LogEndView, LogLineView, LogNoteView};
 pub use plugins::{
     CanaryRequest, CanaryView, KeptVersionView, PinRequest, PluginDetail, PluginEventPage,
     PluginEventView, PluginList, PluginVersionView, RejectedFileView, RouteView, UsageView,

@@ -38,6 +38,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// Another job holds this name in this namespace.
     NameTaken,
+    /// The job is in a state that does not allow this.
+    WrongState,
     /// A decision about a plugin does not fit what is in force.
     PluginRouteConflict,
     /// The body is larger than allowed.
@@ -66,6 +68,8 @@ pub enum ErrorCode {
     ControlPlaneUnavailable,
     /// The member cluster does not answer, or gives no access.
     ClusterUnavailable,
+    /// No log of the job can be read now.
+    LogsUnavailable,
     /// The host did not finish the request in time.
     RequestTimeout,
 }
@@ -87,6 +91,7 @@ impl ErrorCode {
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
+        Self::WrongState,
         Self::PluginRouteConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -101,6 +106,7 @@ impl ErrorCode {
         Self::StoreUnavailable,
         Self::ControlPlaneUnavailable,
         Self::ClusterUnavailable,
+        Self::LogsUnavailable,
         Self::RequestTimeout,
     ];
 
@@ -121,6 +127,7 @@ impl ErrorCode {
             Self::RouteNotFound => "route-not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NameTaken => "name-taken",
+            Self::WrongState => "wrong-state",
             Self::PluginRouteConflict => "plugin-route-conflict",
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
@@ -135,6 +142,7 @@ impl ErrorCode {
             Self::StoreUnavailable => "store-unavailable",
             Self::ControlPlaneUnavailable => "control-plane-unavailable",
             Self::ClusterUnavailable => "cluster-unavailable",
+            Self::LogsUnavailable => "logs-unavailable",
             Self::RequestTimeout => "request-timeout",
         }
     }
@@ -156,7 +164,7 @@ impl ErrorCode {
             | Self::RouteNotFound => 404,
             Self::KindNotReadable => 403,
             Self::MethodNotAllowed => 405,
-            Self::NameTaken | Self::PluginRouteConflict => 409,
+            Self::NameTaken | Self::WrongState | Self::PluginRouteConflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::KeyReused => 422,
@@ -167,7 +175,8 @@ impl ErrorCode {
             | Self::Overloaded
             | Self::StoreUnavailable
             | Self::ControlPlaneUnavailable
-            | Self::ClusterUnavailable => 503,
+            | Self::ClusterUnavailable
+            | Self::LogsUnavailable => 503,
             Self::RequestTimeout => 504,
         }
     }
@@ -189,6 +198,7 @@ impl ErrorCode {
             Self::RouteNotFound => "Path not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NameTaken => "Job name is taken",
+            Self::WrongState => "The job is in a state that does not allow this",
             Self::PluginRouteConflict => "The decision does not fit what is in force",
             Self::PayloadTooLarge => "Request body too large",
             Self::UnsupportedMediaType => "Unsupported media type",
@@ -203,6 +213,7 @@ impl ErrorCode {
             Self::StoreUnavailable => "The job store is unavailable",
             Self::ControlPlaneUnavailable => "Failed to list member clusters",
             Self::ClusterUnavailable => "Failed to get resources",
+            Self::LogsUnavailable => "No log can be read now",
             Self::RequestTimeout => "The request took too long",
         }
     }

@@ -98,6 +98,8 @@ pub(crate) enum Command {
         /// The job's id.
         id: String,
     },
+    /// Show what the containers of a job write, also after they are gone.
+    Logs(Logs),
     /// Show the manifests of a job.
     Manifests {
         /// The job's id.
@@ -107,6 +109,51 @@ pub(crate) enum Command {
     Cancel {
         /// The job's id.
         id: String,
+    },
+    /// Hold a job back: free what it has, and begin it anew when it is resumed.
+    Suspend {
+        /// The job's id.
+        id: String,
+    },
+    /// Let a suspended job go on.
+    Resume {
+        /// The job's id.
+        id: String,
+    },
+    /// Run a job once more, as the next attempt of the same work.
+    Retry {
+        /// The id of any attempt.
+        id: String,
+        /// Its name; that of the first attempt with the number at its end if not given.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List every attempt of the same work.
+    Attempts {
+        /// The id of any attempt.
+        id: String,
+    },
+    /// Submit the form of a job under another name, with changes.
+    Clone {
+        /// The job's id.
+        id: String,
+        /// The name of the copy.
+        name: String,
+        /// JSON to merge into the form, such as `{"resources": {"instanceCount": 2}}`; `null`
+        /// removes a member.
+        #[arg(long, value_name = "JSON")]
+        set: Option<String>,
+    },
+    /// Give up on clusters that a stop or deletion waits for. What is still there runs on.
+    Abandon {
+        /// The job's id.
+        id: String,
+        /// The clusters that will not come back.
+        #[arg(required = true)]
+        clusters: Vec<String>,
+        /// Who gives up, for the record. The host does not check it.
+        #[arg(long, env = "TRAINYARD_ACTOR")]
+        actor: Option<String>,
     },
     /// Stop a job and remove what it left on the clusters.
     Delete {
@@ -133,6 +180,37 @@ pub(crate) enum Command {
     },
     /// See and decide which versions of plugins serve.
     Plugins(Plugins),
+}
+
+/// Which logs to show.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// The job's id.
+    pub(crate) id: String,
+    /// Go on until the job is over.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only so many of the last lines of each container.
+    #[arg(long)]
+    pub(crate) tail: Option<u64>,
+    /// Only lines since a time, or since so long ago: `10m`, `1h30m`.
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Containers of this name instead of those that matter most.
+    #[arg(short, long)]
+    pub(crate) container: Option<String>,
+    /// Only pods of this role: `driver`, `head`, `worker`.
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Only this pod of each role: its name, or its number from 0.
+    #[arg(long)]
+    pub(crate) replica: Option<String>,
+    /// Of the run of each container before its last one.
+    #[arg(short, long)]
+    pub(crate) previous: bool,
+    /// Put its time before each line.
+    #[arg(long)]
+    pub(crate) timestamps: bool,
 }
 
 /// What is done about plugins.

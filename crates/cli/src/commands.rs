@@ -1,6 +1,8 @@
 //! What each verb does.
 
 mod clusters;
+mod lifecycle;
+mod logs;
 mod plugins;
 
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -53,6 +55,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
         Command::Status { id, watch: true } => follow(&client, output, id).await.map(drop),
         Command::Explain { id } => explain(&client, output, id).await,
         Command::Events { id } => events(&client, output, id).await,
+        Command::Logs(wanted) => logs::run(&client, output, wanted).await,
         Command::Manifests { id } => {
             let answer = client.get(&format!("{}/manifests", job_path(id))).await?;
             printer::json(&answer);
@@ -62,6 +65,16 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             let path = format!("{}/cancel", job_path(id));
             let answer = client.post(&path, "{}".to_owned(), None).await?;
             show_job(output, &answer)
+        }
+        Command::Suspend { id } => lifecycle::wish(&client, output, id, "suspend").await,
+        Command::Resume { id } => lifecycle::wish(&client, output, id, "resume").await,
+        Command::Retry { id, name } => lifecycle::retry(&client, output, id, name.as_deref()).await,
+        Command::Attempts { id } => lifecycle::attempts(&client, output, id).await,
+        Command::Clone { id, name, set } => {
+            lifecycle::copy(&client, output, id, name, set.as_deref()).await
+        }
+        Command::Abandon { id, clusters, actor } => {
+            lifecycle::abandon(&client, output, id, clusters, actor.as_deref()).await
         }
         Command::Delete { id, volumes } => {
             let volumes = match volumes {
@@ -107,6 +120,16 @@ fn typed<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
         .map_err(|error| Failure::Transport(format!("the answer cannot be read: {error}")))
 }
 
+/// What was made by a submission.
+fn show_new(output: Output, answer: &Value, job: &JobView) {
+    if output == Output::Json {
+        printer::json(answer);
+    } else {
+        printer::line(&job.id);
+        printer::talk(&format!("hint: `trainyard status {} --watch` follows it", job.id));
+    }
+}
+
 async fn submit(
     client: &Client,
     output: Output,
@@ -115,18 +138,13 @@ async fn submit(
     wait: bool,
 ) -> Result<(), Failure> {
     let key = key.map_or_else(random_key, str::to_owned);
-    let answer = submit_once(client, &read(form)?, &key).await?;
+    let answer = submit_to(client, JOBS, &read(form)?, &key).await?;
     let job: JobView = typed(&answer)?;
     for warning in &job.warnings {
         printer::talk(&format!("warning: {warning}"));
     }
     if !wait {
-        if output == Output::Json {
-            printer::json(&answer);
-        } else {
-            printer::line(&job.id);
-            printer::talk(&format!("hint: `trainyard status {} --watch` follows it", job.id));
-        }
+        show_new(output, &answer, &job);
         return Ok(());
     }
     let status = follow(client, output, &job.id).await?;
@@ -137,11 +155,11 @@ async fn submit(
 }
 
 /// Tries again while nobody knows whether the job was accepted; the key makes that safe.
-async fn submit_once(client: &Client, form: &str, key: &str) -> Result<Value, Failure> {
+async fn submit_to(client: &Client, path: &str, form: &str, key: &str) -> Result<Value, Failure> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let failure = match client.post(JOBS, form.to_owned(), Some(key)).await {
+        let failure = match client.post(path, form.to_owned(), Some(key)).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -156,6 +174,10 @@ async fn submit_once(client: &Client, form: &str, key: &str) -> Result<Value, Fa
         printer::talk("no clear answer yet, trying again");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+fn written(body: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(body).map_err(|error| Failure::Input(error.to_string()))
 }
 
 /// 64 random bits; the standard library draws them for each new hasher state.
@@ -236,6 +258,7 @@ fn show_job(output: Output, answer: &Value) -> Result<(), Failure> {
         ("priority", job.priority.to_string()),
         ("phase", job.phase.to_string()),
         ("lifecycle", job.lifecycle.to_string()),
+        ("attempt", job.attempt.to_string()),
         ("reason", job.reason),
         ("message", job.message),
         ("explained", job.explanation),

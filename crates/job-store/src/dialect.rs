@@ -45,17 +45,17 @@ macro_rules! submission {
             job_values!(),
             ")",
             $second,
-            "INSERT INTO bundles (job_id, digest, body) VALUES ($1, $44, $45)",
+            "INSERT INTO bundles (job_id, digest, body) VALUES ($1, $49, $50)",
             $third,
             "INSERT INTO job_events \
              (job_id, seq, at, kind, from_phase, to_phase, actor, reason, message, evidence) \
-             VALUES ($1, $22, $36, $46, NULL, $23, $47, $26, $27, $48)",
+             VALUES ($1, $22, $36, $51, NULL, $23, $52, $26, $27, $53)",
             $fourth,
             "INSERT INTO intents (job_id, kind, urgency, priority, not_before, created_at) \
              VALUES ($1, 'apply', 2, $5, $36, $36)",
             $last,
             "INSERT INTO idempotency_keys (key, fingerprint, job_id, created_at) \
-             SELECT $49, $50, $1, $21 WHERE $49 IS NOT NULL"
+             SELECT $54, $55, $1, $21 WHERE $54 IS NOT NULL"
         )
     };
 }

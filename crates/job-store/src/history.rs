@@ -15,7 +15,7 @@ use training::job::Job;
 use training::manifest::Bundle;
 use training::ports::StoreError;
 
-use crate::rows::{self, BundleRow, JobRow, job_columns};
+use crate::rows::{self, BundleRow, JobRow};
 use crate::{ConnectError, DatabaseUrl, error};
 
 /// Longest wait for the database. Nobody waits for an answer but the one who asked.
@@ -135,8 +135,8 @@ where
     for<'q> String: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     for<'q> i64: sqlx::Encode<'q, DB> + sqlx::Type<DB>,
 {
-    let mut sql =
-        QueryBuilder::<DB>::new(concat!("SELECT ", job_columns!(), " FROM jobs WHERE 1 = 1"));
+    // Every column there is: what an older schema lacks takes its default.
+    let mut sql = QueryBuilder::<DB>::new("SELECT * FROM jobs WHERE 1 = 1");
     if let Some(namespace) = &query.namespace {
         sql.push(" AND namespace = ").push_bind(namespace.clone());
     }

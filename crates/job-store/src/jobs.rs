@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use conditional_trait_gen::trait_gen;
 use sqlx::{Database, Postgres, QueryBuilder, Sqlite};
-use training::JobId;
 use training::intent::IntentKind;
 use training::job::{Job, NewEvent};
 use training::manifest::Bundle;
 use training::phase::Lifecycle;
 use training::ports::{Effects, Idempotency, Inserted, ListQuery, Moved, NewJob, StoreError};
+use training::{JobId, Timestamp};
 
 use crate::backend::postgres::PostgresBackend;
 use crate::backend::sqlite::SqliteBackend;
@@ -17,6 +17,7 @@ use crate::dialect::Dialect;
 use crate::error;
 use crate::events::{self, Line};
 use crate::intents;
+use crate::logs;
 use crate::rows::{self, BundleRow, JobRow, KeyRow, job_columns};
 use crate::store::SqlStore;
 
@@ -52,12 +53,12 @@ macro_rules! job_values {
     () => {
         "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
          $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, \
-         $37, $38, $39, $40, $41, $42, $43"
+         $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48"
     };
 }
 pub(crate) use job_values;
 
-/// Binds `$1` to `$43` to the columns of a [`JobRow`].
+/// Binds `$1` to `$48` to the columns of a [`JobRow`].
 macro_rules! bind_job {
     ($query:expr, $row:expr) => {
         $query
@@ -104,6 +105,11 @@ macro_rules! bind_job {
             .bind(&$row.settings)
             .bind(&$row.input_digest)
             .bind(&$row.plan_digest)
+            .bind($row.max_pending_seconds)
+            .bind($row.attempt)
+            .bind(&$row.first_attempt)
+            .bind($row.suspend)
+            .bind(&$row.abandoned)
     };
 }
 
@@ -296,7 +302,7 @@ impl Write<Db> for Transition {
              message = $7, failure = $8, progress = $9, last_known = $10, stale_since = $11, \
              placement = $12, workload_uid = $13, missing_since = $14, delete_volumes = $15, \
              updated_at = $16, submitted_at = $17, started_at = $18, finished_at = $19, \
-             deleted_at = $20 \
+             deleted_at = $20, suspend = $21, abandoned = $22 \
              WHERE id = $1 AND version = $2",
         )
         .bind(&row.id)
@@ -319,6 +325,8 @@ impl Write<Db> for Transition {
         .bind(row.started_at)
         .bind(row.finished_at)
         .bind(row.deleted_at)
+        .bind(row.suspend)
+        .bind(&row.abandoned)
         .execute(&mut *connection)
         .await
         .map_err(error::store)?;
@@ -331,6 +339,9 @@ impl Write<Db> for Transition {
         }
         for kind in &self.effects.enqueue {
             intents::Queue::<Db>::enqueue(&mut *connection, row, *kind).await?;
+        }
+        if let Some(request) = logs::Request::of_change(row) {
+            Write::<Db>::run(&request, connection).await?;
         }
         Ok(Outcome::Keep(Moved::Done))
     }
@@ -387,6 +398,39 @@ impl SqlStore<B> {
         .await
         .map_err(error::store)?;
         rows.iter().map(|row| rows::read::<JobRow, _>(row)?.into_job()).collect()
+    }
+
+    pub(crate) async fn list_attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM jobs WHERE id = $1 OR first_attempt = $1 ORDER BY attempt, id"
+        ))
+        .bind(first.as_str())
+        .fetch_all(self.backend.reading())
+        .await
+        .map_err(error::store)?;
+        rows.iter().map(|row| rows::read::<JobRow, _>(row)?.into_job()).collect()
+    }
+
+    pub(crate) async fn finished_jobs(
+        &self,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM jobs \
+             WHERE lifecycle = 'Active' AND finished_at IS NOT NULL AND finished_at <= $1 \
+             ORDER BY finished_at LIMIT $2",
+        )
+        .bind(until.as_microsecond())
+        .bind(i64::from(limit))
+        .fetch_all(self.backend.reading())
+        .await
+        .map_err(error::store)?;
+        let corrupt =
+            |id: &String| StoreError::Corrupt { table: "jobs", column: "id", id: id.clone() };
+        ids.into_iter().map(|id| JobId::parse(id.clone()).map_err(|_| corrupt(&id))).collect()
     }
 
     pub(crate) async fn find_bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {

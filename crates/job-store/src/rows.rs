@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use training::id::{ClusterName, JobId, JobName, Namespace, Sha256Digest};
-use training::job::{Demand, Event, FailureClass, Job, Placement, Provenance, Spread};
+use training::job::{Attempt, Demand, Event, FailureClass, Job, Placement, Provenance, Spread};
 use training::phase::{Desired, Lifecycle, Phase};
 use training::ports::StoreError;
 use training::{Timestamp, intent::IntentKind};
@@ -92,16 +92,21 @@ macro_rules! job_columns {
          schema_digest, bundle_digest, host_version, created_at, version, phase, lifecycle, \
          desired, reason, message, failure, progress, last_known, stale_since, placement, \
          workload_uid, missing_since, delete_volumes, updated_at, submitted_at, started_at, \
-         finished_at, deleted_at, settings, input_digest, plan_digest"
+         finished_at, deleted_at, settings, input_digest, plan_digest, max_pending_seconds, \
+         attempt, first_attempt, suspend, abandoned"
     };
 }
 pub(crate) use job_columns;
 
 macro_rules! row {
-    ($(#[$doc:meta])* $name:ident of $table:literal { $($column:ident: $type:ty),+ $(,)? }) => {
+    (
+        $(#[$doc:meta])* $name:ident of $table:literal {
+            $($(#[$attribute:meta])* $column:ident: $type:ty),+ $(,)?
+        }
+    ) => {
         $(#[$doc])*
         #[derive(FromRow)]
-        pub(crate) struct $name { $(pub(crate) $column: $type),+ }
+        pub(crate) struct $name { $($(#[$attribute])* pub(crate) $column: $type),+ }
 
         impl Stored for $name {
             const TABLE: &'static str = $table;
@@ -154,9 +159,23 @@ row!(
         started_at: Option<i64>,
         finished_at: Option<i64>,
         deleted_at: Option<i64>,
+        // Missing from schemas of older hosts, which only `History` reads.
+        #[sqlx(default)]
         settings: Option<String>,
+        #[sqlx(default)]
         input_digest: Option<String>,
+        #[sqlx(default)]
         plan_digest: Option<String>,
+        #[sqlx(default)]
+        max_pending_seconds: Option<i64>,
+        #[sqlx(default)]
+        attempt: i32,
+        #[sqlx(default)]
+        first_attempt: Option<String>,
+        #[sqlx(default)]
+        suspend: bool,
+        #[sqlx(default)]
+        abandoned: Option<String>,
     }
 );
 
@@ -226,6 +245,13 @@ impl JobRow {
             settings: job.provenance.settings.clone(),
             input_digest: job.provenance.input_digest.map(|digest| digest.to_string()),
             plan_digest: job.provenance.plan_digest.map(|digest| digest.to_string()),
+            max_pending_seconds: job.max_pending_seconds.map(i64::from),
+            attempt: i32::try_from(job.attempt.number)
+                .map_err(|_| unstorable("an attempt is above 2^31"))?,
+            first_attempt: job.attempt.first.as_ref().map(|id| id.as_str().to_owned()),
+            suspend: job.suspend,
+            abandoned: (!job.abandoned.is_empty())
+                .then(|| Value::from(names(&job.abandoned)).to_string()),
         })
     }
 
@@ -237,6 +263,11 @@ impl JobRow {
         let maybe_digest =
             |column, text: Option<String>| text.map(|text| digest(column, &text)).transpose();
         let amount = |column, number: i64| row.get(column, u64::try_from(number).ok());
+        let seconds = |column, number: Option<i64>| {
+            number.map(|number| row.get(column, u32::try_from(number).ok())).transpose()
+        };
+        let abandoned = self.abandoned.as_deref().map(|text| row.json("abandoned", text));
+        let abandoned = clusters(abandoned.transpose()?.unwrap_or_default());
         let placement = self
             .placement
             .map(|text| {
@@ -257,10 +288,16 @@ impl JobRow {
                 clusters(row.json("target_clusters", &self.target_clusters)?),
             )?,
             spread: row.get("spread", Spread::parse(&self.spread))?,
-            max_runtime_seconds: self
-                .max_runtime_seconds
-                .map(|seconds| row.get("max_runtime_seconds", u32::try_from(seconds).ok()))
-                .transpose()?,
+            max_runtime_seconds: seconds("max_runtime_seconds", self.max_runtime_seconds)?,
+            max_pending_seconds: seconds("max_pending_seconds", self.max_pending_seconds)?,
+            attempt: Attempt {
+                // 0 in rows of a schema without the column.
+                number: row.get("attempt", u32::try_from(self.attempt.max(1)).ok())?,
+                first: self
+                    .first_attempt
+                    .map(|id| row.get("first_attempt", JobId::parse(id).ok()))
+                    .transpose()?,
+            },
             demand: Demand {
                 cpu_millis: amount("demand_cpu_millis", self.demand_cpu_millis)?,
                 memory_bytes: amount("demand_memory_bytes", self.demand_memory_bytes)?,
@@ -284,6 +321,7 @@ impl JobRow {
             phase: row.phase("phase", &self.phase)?,
             lifecycle: row.get("lifecycle", Lifecycle::parse(&self.lifecycle))?,
             desired: row.get("desired", Desired::parse(&self.desired))?,
+            suspend: self.suspend,
             reason: self.reason,
             message: self.message,
             failure: row.get("failure", FailureClass::parse(&self.failure))?,
@@ -294,6 +332,7 @@ impl JobRow {
             workload_uid: self.workload_uid,
             missing_since: row.maybe_time("missing_since", self.missing_since)?,
             delete_volumes: self.delete_volumes,
+            abandoned: row.get("abandoned", abandoned)?,
             updated_at: row.time("updated_at", self.updated_at)?,
             submitted_at: row.maybe_time("submitted_at", self.submitted_at)?,
             started_at: row.maybe_time("started_at", self.started_at)?,

@@ -121,6 +121,11 @@ impl Answer {
         self.code == 409 && self.reason() == "AlreadyExists"
     }
 
+    /// The object has another uid than the request expects.
+    pub(crate) fn is_other_uid(&self) -> bool {
+        self.code == 409 && self.reason() == "Conflict" && self.text.contains("uid")
+    }
+
     fn is_namespace_missing(&self) -> bool {
         self.is_not_found()
             && (self.subject() == "namespaces" || self.text.starts_with("namespaces \""))

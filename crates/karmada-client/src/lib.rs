@@ -44,7 +44,7 @@ use training::ports::{
 };
 use training::{ClusterName, JobId};
 
-pub use connect::connect;
+pub use connect::{connect, secrets};
 pub use error::ConnectError;
 
 /// Everything [`connect()`] needs.
@@ -150,6 +150,15 @@ impl ControlPlane for KarmadaClient {
         objects: &[ObjectRef],
     ) -> Result<bool, ControlError> {
         self.release_all(policy, objects).await
+    }
+
+    async fn set_flag(
+        &self,
+        workload: &WorkloadRef,
+        path: &[&str],
+        value: bool,
+    ) -> Result<bool, ControlError> {
+        self.set_flag_of(workload, path, value).await
     }
 
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {

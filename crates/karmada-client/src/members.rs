@@ -16,11 +16,11 @@ use kube::core::request::Request as Requests;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use training::ClusterName;
 use training::manifest::ObjectRef;
 use training::ports::{
     EventSeen, LogBytes, LogQuery, MemberError, ObjectPage, ObjectQuery, PodSeen,
 };
+use training::{ClusterName, Timestamp};
 
 use crate::KarmadaClient;
 use crate::error::{Answer, CallError, chain};
@@ -234,7 +234,8 @@ impl KarmadaClient {
             follow: query.follow,
             limit_bytes: query.limit_bytes.map(signed),
             previous: query.previous,
-            since_time: query.since,
+            // Kubernetes takes whole seconds, and `kube` would round up past lines that are wanted.
+            since_time: query.since.and_then(|at| Timestamp::from_second(at.as_second()).ok()),
             tail_lines: query.tail_lines.map(signed),
             timestamps: true,
             ..LogParams::default()

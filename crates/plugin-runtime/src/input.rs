@@ -19,7 +19,7 @@ pub(crate) fn write_job(
         name: spec.name.as_str(),
         namespace: spec.namespace.as_str(),
         algorithm,
-        attempt: 1,
+        attempt: spec.attempt.number,
         priority: spec.priority,
         resources: Resources {
             cpu_cores: spec.resources.cpu_cores,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use training::form::Form;
-use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::job::{Attempt, ChannelType, DataChannel, JobSpec, Resources, Spread};
 use training::ports::{ConversionInput, FieldError, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace, submit};
 
@@ -43,8 +43,8 @@ pub(crate) struct JobText {
     #[serde(default = "default_namespace")]
     namespace: String,
     algorithm: String,
-    #[serde(default, rename = "attempt")]
-    _attempt: u32,
+    #[serde(default = "first_attempt")]
+    attempt: u32,
     #[serde(default = "default_priority")]
     priority: i32,
     resources: ResourcesText,
@@ -147,6 +147,8 @@ impl JobText {
                 volume_size_gb: self.resources.volume_size_gb,
             },
             max_runtime_seconds: self.max_runtime_seconds.filter(|seconds| *seconds > 0),
+            max_pending_seconds: None,
+            attempt: Attempt { number: self.attempt.max(1), first: None },
             channels,
             output_uri: self.output_uri,
             hyperparameters: self.hyperparameters,
@@ -180,6 +182,10 @@ fn channel(channel: ChannelText) -> Result<DataChannel, String> {
         feature_names: channel.feature_names,
         label_name: channel.label_name,
     })
+}
+
+fn first_attempt() -> u32 {
+    1
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub fn decide(
     if !after.phase.is_terminal() {
         read_outage(&mut after, observation.away.as_ref(), patience, now);
     }
-    if !after.phase.is_terminal() {
+    if !after.phase.is_terminal() && !after.suspend {
         enforce_deadline(&mut after, &mut effects, patience, now);
     }
     if after.phase == Phase::Lost {
@@ -156,10 +156,8 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
         return;
     };
     // Operators count from the first preparation; for us a job starts when its program does.
-    let has_run = matches!(
-        report.state,
-        RunState::Running | RunState::Succeeded | RunState::Failed | RunState::Suspended
-    );
+    let has_run =
+        matches!(report.state, RunState::Running | RunState::Succeeded | RunState::Failed);
     if has_run && let Some(started) = report.started_at {
         job.started_at.get_or_insert(started);
     }
@@ -173,13 +171,15 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
             job.started_at.get_or_insert(now);
             Phase::Running
         }
-        RunState::Suspended => Phase::Suspended,
+        RunState::Suspended => {
+            // It will begin anew, and so does its time.
+            job.started_at = None;
+            Phase::Suspended
+        }
         RunState::Succeeded => Phase::Succeeded,
         RunState::Failed => match (report.failure, job.desired) {
             (FailureClass::Timeout, _) => Phase::TimedOut,
-            (FailureClass::Stopped, Desired::Cancel) if job.reason == DEADLINE_REASON => {
-                Phase::TimedOut
-            }
+            (FailureClass::Stopped, Desired::Cancel) if is_limit(&job.reason) => Phase::TimedOut,
             // Our own removal looks like a stop from outside.
             (FailureClass::Stopped, Desired::Cancel | Desired::Delete) => Phase::Cancelled,
             _ => Phase::Failed,
@@ -308,23 +308,49 @@ fn read_outage(job: &mut Job, away: Option<&Away>, patience: &Patience, now: Tim
 }
 
 fn enforce_deadline(job: &mut Job, effects: &mut Effects, patience: &Patience, now: Timestamp) {
-    let (Some(limit), Some(started), Desired::Run) =
-        (job.max_runtime_seconds, job.started_at, job.desired)
-    else {
+    if job.desired != Desired::Run {
         return;
-    };
-    let limit = Duration::from_secs(u64::from(limit));
-    if elapsed(started, now) > limit + limit / 10 + patience.overrun {
-        job.desired = Desired::Cancel;
-        DEADLINE_REASON.clone_into(&mut job.reason);
-        job.message =
-            format!("The job ran longer than its {} s and is being stopped.", limit.as_secs());
-        effects.enqueue.push(IntentKind::Stop);
     }
+    let (reason, message) = match (job.started_at, job.max_runtime_seconds) {
+        (None, _) if has_waited_too_long(job, now) => (PENDING_REASON, waited_too_long(job)),
+        (Some(started), Some(limit)) => {
+            let limit = Duration::from_secs(u64::from(limit));
+            if elapsed(started, now) <= limit + limit / 10 + patience.overrun {
+                return;
+            }
+            let text = format!("The job ran longer than its {} s", limit.as_secs());
+            (DEADLINE_REASON, text)
+        }
+        _ => return,
+    };
+    job.desired = Desired::Cancel;
+    reason.clone_into(&mut job.reason);
+    job.message = format!("{message} and is being stopped.");
+    effects.enqueue.push(IntentKind::Stop);
 }
 
-/// Reason of a job that the host stops because of its deadline; the loop that stops it reads it.
+/// Whether a job that has not started has waited for longer than its user allows. A job that is
+/// held back waits for nobody.
+pub(crate) fn has_waited_too_long(job: &Job, now: Timestamp) -> bool {
+    let limit = job.max_pending_seconds.filter(|_| !job.suspend && job.started_at.is_none());
+    limit.is_some_and(|limit| elapsed(job.created_at, now) > Duration::from_secs(u64::from(limit)))
+}
+
+/// The first half of a sentence.
+pub(crate) fn waited_too_long(job: &Job) -> String {
+    format!("The job did not start within its {} s", job.max_pending_seconds.unwrap_or_default())
+}
+
+/// Reason of a job that the host stops because it ran for too long; the loop that stops it reads
+/// it.
 pub const DEADLINE_REASON: &str = "DeadlineExceeded";
+/// The same because it did not start in time.
+pub const PENDING_REASON: &str = "PendingTooLong";
+
+/// Whether the host stops the job because of one of its limits.
+pub(crate) fn is_limit(reason: &str) -> bool {
+    [DEADLINE_REASON, PENDING_REASON].contains(&reason)
+}
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()

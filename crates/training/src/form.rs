@@ -13,7 +13,7 @@ mod values;
 
 use serde_json::{Map, Value};
 
-use crate::job::{JobSpec, Resources, Spread};
+use crate::job::{Attempt, JobSpec, Resources, Spread};
 use crate::ports::FieldError;
 use crate::{ClusterName, JobName, Namespace};
 use reader::{Fields, Mistakes};
@@ -22,8 +22,8 @@ use reader::{Fields, Mistakes};
 const DEFAULT_PRIORITY: i32 = 500;
 /// The namespace of a job whose form names none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
-/// 30 days: longer runs are a sign of a forgotten job.
-const MAX_RUNTIME_SECONDS: u32 = 30 * 24 * 3600;
+/// 30 days: longer waits and runs are a sign of a forgotten job.
+const MAX_SECONDS: u32 = 30 * 24 * 3600;
 
 /// What a form is checked against besides itself.
 pub struct Surroundings<'a> {
@@ -105,10 +105,16 @@ fn read_form(
     check_custom_keys(form, &custom_hyperparameters);
 
     let resources = read_resources(form);
-    let max_runtime_seconds = form.object("stoppingCondition").and_then(|stopping| {
-        stopping.only(&["maxRuntimeSeconds"]);
-        stopping.size("maxRuntimeSeconds", 0, MAX_RUNTIME_SECONDS).filter(|seconds| *seconds > 0)
-    });
+    let stopping = form.object("stoppingCondition");
+    let limit = |member| {
+        let seconds = stopping.as_ref()?.size(member, 0, MAX_SECONDS);
+        seconds.filter(|seconds| *seconds > 0)
+    };
+    let max_runtime_seconds = limit("maxRuntimeSeconds");
+    let max_pending_seconds = limit("maxPendingSeconds");
+    if let Some(stopping) = &stopping {
+        stopping.only(&["maxRuntimeSeconds", "maxPendingSeconds"]);
+    }
     let channels = channels::read(form);
     let output_uri = form.object("outputDataConfig").and_then(|output| {
         output.only(&["artifactUri"]);
@@ -120,6 +126,13 @@ fn read_form(
         Some("all") => Spread::All,
         _ => Spread::One,
     };
+    if let Some(locality) = form.object("locality") {
+        // Read again when the job is placed: a wish, not a condition.
+        for member in ["region", "zone", "provider"] {
+            locality.text(member, 63);
+        }
+        locality.only(&["region", "zone", "provider"]);
+    }
     let image = |member: &str| {
         let image = form.text(member, 512)?;
         form.parsed(member, values::image(image))
@@ -142,6 +155,7 @@ fn read_form(
         "customHyperparameters",
         "targetClusters",
         "placement",
+        "locality",
         "entrypoint",
         "headImage",
         "workerImage",
@@ -155,6 +169,8 @@ fn read_form(
         algorithm: algorithm.name?,
         resources,
         max_runtime_seconds,
+        max_pending_seconds,
+        attempt: Attempt::FIRST,
         channels,
         output_uri,
         hyperparameters: found.as_ref().map(|found| found.values.clone())?,

@@ -91,6 +91,20 @@ impl Spread {
     }
 }
 
+/// Which try of the same work a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// The first; `None` for itself.
+    pub first: Option<JobId>,
+}
+
+impl Attempt {
+    /// The first try.
+    pub const FIRST: Self = Self { number: 1, first: None };
+}
+
 /// A job form that passed every check that does not need its plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
@@ -106,6 +120,10 @@ pub struct JobSpec {
     pub resources: Resources,
     /// Longest run in seconds; `None` for no limit.
     pub max_runtime_seconds: Option<u32>,
+    /// Longest time in seconds from acceptance to the start; `None` for no limit.
+    pub max_pending_seconds: Option<u32>,
+    /// Which try of the same work this is.
+    pub attempt: Attempt,
     /// Input data.
     pub channels: Vec<DataChannel>,
     /// Where results should go, as the user wrote it.
@@ -261,6 +279,10 @@ pub struct Job {
     pub spread: Spread,
     /// Longest run in seconds.
     pub max_runtime_seconds: Option<u32>,
+    /// Longest time in seconds from acceptance to the start.
+    pub max_pending_seconds: Option<u32>,
+    /// Which try of the same work it is.
+    pub attempt: Attempt,
     /// Room that a run needs.
     pub demand: Demand,
     /// `apiVersion` of its workload.
@@ -280,6 +302,8 @@ pub struct Job {
     pub lifecycle: Lifecycle,
     /// What the user wants.
     pub desired: Desired,
+    /// Whether the user holds it back; only matters while it is wanted to run.
+    pub suspend: bool,
     /// A CamelCase word for machines, perhaps empty.
     pub reason: String,
     /// A sentence for people, perhaps empty.
@@ -300,6 +324,8 @@ pub struct Job {
     pub missing_since: Option<Timestamp>,
     /// Whether its volumes go with it.
     pub delete_volumes: bool,
+    /// Clusters on which nobody waits any more for the proof that it is gone.
+    pub abandoned: Vec<ClusterName>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// When its objects were applied.

@@ -103,7 +103,9 @@ impl Phase {
             return true;
         }
         match self {
-            Self::Queued => matches!(to, Self::Submitted | Self::Failed | Self::Cancelled),
+            Self::Queued => {
+                matches!(to, Self::Submitted | Self::Failed | Self::Cancelled | Self::TimedOut)
+            }
             Self::Submitted | Self::Running | Self::Suspended | Self::Unknown => {
                 to != Self::Queued && !(to == Self::Submitted && self == Self::Running)
             }

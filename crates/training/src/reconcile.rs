@@ -7,8 +7,10 @@
 mod dispatch;
 mod ledger;
 mod observe;
+mod reap;
 mod remove;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, IdSource};
 use crate::decide::Patience;
+use crate::dependents::Dependents;
+use crate::id::ClusterName;
+use crate::logs::Archiver;
 use crate::ports::{ControlPlane, JobStore, Plugins};
+
+pub(crate) use observe::{reported, workload_ref};
 
 /// How the loops behave.
 #[derive(Debug, Clone)]
@@ -32,6 +39,12 @@ pub struct Config {
     pub lease: Duration,
     /// Steps that run at the same time.
     pub concurrency: usize,
+    /// How long a job that is over is kept before it is deleted; `None` for ever.
+    pub keep_finished: Option<Duration>,
+    /// Clusters that jobs of a namespace may use; one that is not named may use all.
+    pub allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
+    /// What is done about what jobs refer to.
+    pub dependents: Dependents,
     /// How patient [`crate::decide`](mod@crate::decide) is.
     pub patience: Patience,
 }
@@ -46,6 +59,9 @@ impl Config {
             observe_interval: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             concurrency: 16,
+            keep_finished: None,
+            allowed_clusters: BTreeMap::new(),
+            dependents: Dependents { share: true, provided: Vec::new() },
             patience: Patience::default(),
         }
     }
@@ -63,6 +79,7 @@ pub struct Reconcilers {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     ledger: Arc<ledger::Ledger>,
+    logs: Option<Arc<Archiver>>,
     config: Config,
 }
 
@@ -76,7 +93,12 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        Self { store, plugins, control, clock, ids, ledger: Arc::default(), config }
+        Self { store, plugins, control, clock, ids, ledger: Arc::default(), logs: None, config }
+    }
+
+    /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.
+    pub fn archiving(self, logs: Arc<Archiver>) -> Self {
+        Self { logs: Some(logs), ..self }
     }
 
     /// Carries out intents until `stop`. Run it once per process; several processes may.
@@ -95,6 +117,25 @@ impl Reconcilers {
             if !more {
                 wait(woken, self.config.dispatch_interval, &mut stop).await;
             }
+        }
+    }
+
+    /// Whether jobs that are over are ever deleted by the host: then [`Self::reap`] is wanted.
+    pub fn keeps_some_time(&self) -> bool {
+        self.config.keep_finished.is_some()
+    }
+
+    /// Deletes jobs that have been over for long enough, until `stop`. Run it once per process;
+    /// several processes may.
+    pub async fn reap(&self, mut stop: Stop) {
+        let Some(keep) = self.config.keep_finished else { return };
+        // A tenth later than promised is still a kept promise.
+        let interval = (keep / 10).clamp(Duration::from_secs(1), Duration::from_mins(1));
+        while !*stop.borrow() {
+            if let Err(error) = self.reap_round(keep).await {
+                report("reap", &error);
+            }
+            wait(std::future::pending(), interval, &mut stop).await;
         }
     }
 
@@ -121,7 +162,7 @@ impl Reconcilers {
 }
 
 /// Waits for the hint, the timer or the stop, whichever comes first.
-async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
+pub(crate) async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
     tokio::select! {
         () = hint => {}
         () = tokio::time::sleep(timer) => {}
@@ -131,7 +172,7 @@ async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) 
 }
 
 /// Logs an error with its causes.
-fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
+pub(crate) fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error, "A round of `{what}` failed; the next one tries again");
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, JobName, Namespace, Sha256Digest};
-use crate::job::{Demand, FailureClass, Job, JobSpec, Provenance, Resources, Spread};
+use crate::job::{Attempt, Demand, FailureClass, Job, JobSpec, Provenance, Resources, Spread};
 use crate::manifest::{Bundle, Manifest, Role};
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::Cluster;
@@ -22,6 +22,8 @@ pub(crate) fn job(name: &str) -> Job {
         target_clusters: Vec::new(),
         spread: Spread::One,
         max_runtime_seconds: None,
+        max_pending_seconds: None,
+        attempt: Attempt::FIRST,
         demand: Demand { cpu_millis: 4000, memory_bytes: 1 << 30, gpus: 0 },
         workload_api_version: "ray.io/v1".to_owned(),
         workload_kind: "RayJob".to_owned(),
@@ -41,6 +43,7 @@ pub(crate) fn job(name: &str) -> Job {
         phase: Phase::Queued,
         lifecycle: Lifecycle::Active,
         desired: Desired::Run,
+        suspend: false,
         reason: String::new(),
         message: String::new(),
         failure: FailureClass::None,
@@ -51,6 +54,7 @@ pub(crate) fn job(name: &str) -> Job {
         workload_uid: None,
         missing_since: None,
         delete_volumes: false,
+        abandoned: Vec::new(),
         updated_at: Timestamp::UNIX_EPOCH,
         submitted_at: None,
         started_at: None,
@@ -112,6 +116,8 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             volume_size_gb: 0,
         },
         max_runtime_seconds: None,
+        max_pending_seconds: None,
+        attempt: Attempt::FIRST,
         channels: Vec::new(),
         output_uri: None,
         hyperparameters: json!({}),

@@ -155,7 +155,8 @@ fn rebuild(
         Some(Err(_)) => return Ok(Err("The settings on record are not JSON.".to_owned())),
     };
     let prepared = ports.plugins.prepare(&plugin.digest, &spec.hyperparameters).map_err(fault)?;
-    let spec = JobSpec { hyperparameters: prepared.hyperparameters, ..spec };
+    let attempt = job.attempt.clone();
+    let spec = JobSpec { hyperparameters: prepared.hyperparameters, attempt, ..spec };
     Ok(Ok(ConversionInput { id: job.id.clone(), spec, settings }))
 }
 

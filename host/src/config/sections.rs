@@ -1,10 +1,13 @@
 //! One struct per section, each with its defaults and, where a value can be wrong, a check.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use training::ClusterName;
 use training::inspect::Readable;
+use training::logs::{Limits, Redactor};
 
 use super::SecretText;
 use crate::http::Inspection;
@@ -75,10 +78,13 @@ impl Karmada {
     }
 
     /// What clients may see of member clusters.
-    pub(crate) fn inspection(&self) -> anyhow::Result<Inspection> {
+    pub(crate) fn inspection(
+        &self,
+        allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
+    ) -> anyhow::Result<Inspection> {
         let readable = Readable::parse(&self.readable_kinds)
             .map_err(|refused| anyhow::anyhow!("karmada.readable_kinds: {}", refused.join("; ")))?;
-        Ok(Inspection { readable, gpu_resources: self.gpu_resources.clone() })
+        Ok(Inspection { readable, gpu_resources: self.gpu_resources.clone(), allowed_clusters })
     }
 }
 
@@ -241,6 +247,9 @@ impl Http {
     }
 }
 
+/// Beyond any use, and far from where times overflow.
+const TEN_YEARS: u64 = 10 * 366 * 24 * 3600;
+
 /// `[reconcile]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -257,6 +266,9 @@ pub struct Reconcile {
     pub lost_after_missing_seconds: u64,
     /// How long a cluster may be away before its jobs are `Lost`; 0 for ever.
     pub lost_after_unknown_seconds: u64,
+    /// How long a job that is over is kept before it is deleted from the clusters; 0 for ever. Its
+    /// history stays.
+    pub keep_finished_seconds: u64,
 }
 
 impl Default for Reconcile {
@@ -269,6 +281,7 @@ impl Default for Reconcile {
             unknown_after_seconds: config.patience.unknown_after.as_secs(),
             lost_after_missing_seconds: config.patience.lost_after_missing.as_secs(),
             lost_after_unknown_seconds: config.patience.lost_after_unknown.as_secs(),
+            keep_finished_seconds: 0,
         }
     }
 }
@@ -281,6 +294,9 @@ impl Reconcile {
         if !(1..=1024).contains(&self.concurrency) {
             wrong.push("reconcile.concurrency: it must be 1 to 1024".to_owned());
         }
+        if self.keep_finished_seconds > TEN_YEARS {
+            wrong.push("reconcile.keep_finished_seconds: it must be at most ten years".to_owned());
+        }
     }
 
     /// For the loops, with the name of this process.
@@ -289,6 +305,9 @@ impl Reconcile {
         let interval = Duration::from_secs(self.interval_seconds);
         config.observe_interval = interval;
         config.concurrency = self.concurrency;
+        config.keep_finished = Some(self.keep_finished_seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
         config.patience.unknown_after = Duration::from_secs(self.unknown_after_seconds);
         config.patience.lost_after_missing = Duration::from_secs(self.lost_after_missing_seconds);
         config.patience.lost_after_unknown = Duration::from_secs(self.lost_after_unknown_seconds);
@@ -296,7 +315,72 @@ impl Reconcile {
     }
 }
 
-/// `[log]`
+/// `[logs]`: the logs of jobs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logs {
+    /// Streams of logs at once; more are answered with 503.
+    pub max_streams: usize,
+    /// Whether logs are kept when their pods go. Another host on the same database may do it.
+    pub archive: bool,
+    /// Of each container so many KiB are kept: the beginning and the end of its log.
+    pub archive_container_kib: usize,
+    /// Of each job so many KiB are kept.
+    pub archive_job_kib: usize,
+    /// So many seconds a stop or a deletion waits at most for the logs.
+    pub archive_hold_seconds: u64,
+    /// So many days archived logs are kept; 0 for ever.
+    pub archive_days: u32,
+    /// Regular expressions; what they or their groups match is not shown and not kept.
+    pub redact: Vec<String>,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            max_streams: 64,
+            archive: true,
+            archive_container_kib: 1024,
+            archive_job_kib: 16 * 1024,
+            archive_hold_seconds: 30,
+            archive_days: 0,
+            redact: Vec::new(),
+        }
+    }
+}
+
+impl Logs {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        let mut within = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                wrong.push(format!("logs.{key}: it must be {least} to {most}"));
+            }
+        };
+        within("max_streams", self.max_streams as u64, 1, 10_000);
+        // One log is one row, which is packed and written at once.
+        within("archive_container_kib", self.archive_container_kib as u64, 4, 64 * 1024);
+        within("archive_job_kib", self.archive_job_kib as u64, 4, 1024 * 1024);
+        within("archive_hold_seconds", self.archive_hold_seconds, 0, 600);
+        within("archive_days", u64::from(self.archive_days), 0, 36_500);
+        if let Err((index, why)) = Redactor::new([], &self.redact) {
+            let why = why.lines().last().unwrap_or_default();
+            wrong.push(format!("logs.redact[{index}]: it is not a regular expression: {why}"));
+        }
+    }
+
+    /// How much is archived.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            container_bytes: self.archive_container_kib << 10,
+            job_bytes: self.archive_job_kib << 10,
+            hold: Duration::from_secs(self.archive_hold_seconds),
+            keep: (self.archive_days > 0)
+                .then(|| Duration::from_hours(24 * u64::from(self.archive_days))),
+        }
+    }
+}
+
+/// `[log]`: the host's own log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {

@@ -68,6 +68,8 @@ fn mistakes_name_the_key() {
         ("TRAINYARD__HTTP__NOPE", "1", "nope"),
         ("TRAINYARD__NOPE", "1", "nope"),
         ("TRAINYARD__HTTP__CORS_ORIGINS", "*", "http.cors_origins"),
+        ("TRAINYARD__LOGS__REDACT", "fine,(", "logs.redact[1]"),
+        ("TRAINYARD__LOGS__MAX_STREAMS", "0", "logs.max_streams"),
         ("PORT", "x", "PORT"),
         ("JOB_MONITOR_INTERVAL", "soon", "JOB_MONITOR_INTERVAL"),
         ("TRAINYARD__LISTEN", "nowhere", "listen"),
@@ -139,7 +141,7 @@ fn admission_that_cannot_work_is_refused_at_start_with_every_key() {
 #[test]
 fn kinds_that_may_be_read_are_listed_and_no_secret_is_among_them() {
     let usual = load(&Flags::default(), &environment(&[])).unwrap().config;
-    let inspection = usual.karmada.inspection().unwrap();
+    let inspection = usual.karmada.inspection(usual.placement.allowed()).unwrap();
     assert!(inspection.readable.find("pods").is_some());
     assert!(inspection.readable.find("secrets").is_none());
     let set = environment(&[("TRAINYARD__KARMADA__READABLE_KINDS", "ConfigMap, Pod")]);

@@ -9,12 +9,19 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use training::JobId;
 use training::id::Sha256Digest;
-use training::ports::Idempotency;
+use training::ports::{FieldError, Idempotency};
 
 use super::problem::Failure;
 
 /// The header of a client's promise that two requests are one.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The header with the name of whoever decides.
+const ACTOR: &str = "x-trainyard-actor";
+/// Whoever decides without saying who.
+const NOBODY: &str = "api";
+/// A longer name is not one.
+const LONGEST_ACTOR: usize = 64;
 
 /// A JSON body, and the bytes it was.
 pub(crate) struct JsonBody {
@@ -100,15 +107,49 @@ pub(crate) fn invalid_parameter(detail: impl Into<String>) -> Failure {
     Failure::refusal(ErrorCode::InvalidParameter, detail)
 }
 
-/// The client's idempotency key for this body, if it sent one.
-pub(crate) fn idempotency(
+/// Who decides, for the record. The client says so, and nobody checks it: there is no login yet.
+pub(crate) struct Actor(pub(crate) String);
+
+impl Actor {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Actor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let sane = |name: &&str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._@:+-".contains(c);
+            (1..=LONGEST_ACTOR).contains(&name.len()) && name.chars().all(plain)
+        };
+        let named = parts.headers.get(ACTOR).and_then(|value| value.to_str().ok()).filter(sane);
+        Ok(Self(named.unwrap_or(NOBODY).to_owned()))
+    }
+}
+
+/// Reads a small body whose members are all there is.
+pub(crate) fn typed<T: DeserializeOwned>(body: &Value) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(body).map_err(|error| {
+        let path: String = error.path().iter().fold(String::new(), |path, segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => format!("{path}/{index}"),
+            serde_path_to_error::Segment::Map { key } => format!("{path}/{key}"),
+            _ => path,
+        });
+        Failure::form(vec![FieldError::new(path, "invalid", format!("{}.", error.inner()))])
+    })
+}
+
+/// The client's idempotency key, if it sent one, for a request that consists of these parts.
+pub(crate) fn idempotency_of(
     headers: &HeaderMap,
-    body: &[u8],
+    parts: &[&[u8]],
 ) -> Result<Option<Idempotency>, Failure> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     let key = key.ok_or_else(|| {
         invalid_parameter("The header `Idempotency-Key` has 1 to 255 printable ASCII characters.")
     })?;
-    Ok(Some(Idempotency { key: key.to_owned(), fingerprint: Sha256Digest::of(body) }))
+    Ok(Some(Idempotency { key: key.to_owned(), fingerprint: Sha256Digest::of(parts.concat()) }))
 }

@@ -1,14 +1,19 @@
 //! Jobs, one endpoint per file.
 
+pub(super) mod abandon;
 pub(super) mod cancel;
+pub(super) mod clone;
 pub(super) mod delete;
 pub(super) mod events;
 pub(super) mod explain;
 pub(super) mod get;
 pub(super) mod list;
+pub(super) mod logs;
 pub(super) mod manifests;
+pub(super) mod retry;
 pub(super) mod status;
 pub(super) mod submit;
+pub(super) mod suspend;
 pub(super) mod verify;
 
 use training::JobId;

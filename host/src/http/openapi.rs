@@ -28,7 +28,12 @@ use super::{App, algorithms, clusters, health, jobs, metrics, plugins, render};
                        answer with a status of 400 or more is an `application/problem+json`.",
         license(name = "MIT", identifier = "MIT")
     ),
-    components(schemas(api_types::Problem, api_types::ErrorCode))
+    components(schemas(
+        api_types::Problem,
+        api_types::ErrorCode,
+        api_types::LogNoteView,
+        api_types::LogEndView
+    ))
 )]
 struct Api;
 
@@ -38,10 +43,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::submit::submit_job, jobs::list::list_jobs))
         .routes(routes!(jobs::get::get_job, jobs::delete::delete_job))
         .routes(routes!(jobs::cancel::cancel_job))
+        .routes(routes!(jobs::suspend::suspend_job))
+        .routes(routes!(jobs::suspend::resume_job))
+        .routes(routes!(jobs::retry::retry_job))
+        .routes(routes!(jobs::retry::list_job_attempts))
+        .routes(routes!(jobs::clone::clone_job))
+        .routes(routes!(jobs::abandon::abandon_job))
         .routes(routes!(jobs::status::get_job_status))
         .routes(routes!(jobs::events::list_job_events))
         .routes(routes!(jobs::explain::explain_why))
         .routes(routes!(jobs::manifests::get_job_manifests))
+        .routes(routes!(jobs::logs::read_job_logs))
         .routes(routes!(jobs::verify::verify_job))
         .routes(routes!(render::render_job))
         .routes(routes!(clusters::list_clusters))

@@ -9,10 +9,6 @@ mod roll;
 mod view;
 
 use api_types::ErrorCode;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use training::id::PluginDigest;
 use training::plugins::Wanted;
 use training::ports::FieldError;
@@ -21,13 +17,6 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::problem::Failure;
-
-/// The header with the name of whoever decides.
-const ACTOR: &str = "x-trainyard-actor";
-/// Whoever decides without saying who.
-const NOBODY: &str = "api";
-/// A longer name is not one.
-const LONGEST_ACTOR: usize = 64;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -41,34 +30,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(roll::promote_plugin))
         .routes(routes!(roll::roll_back_plugin))
         .routes(routes!(release::release_plugin))
-}
-
-/// Who decides, for the record. The client says so, and nobody checks it: there is no login yet.
-pub(super) struct Actor(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Actor {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let sane = |name: &&str| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._@:+-".contains(c);
-            (1..=LONGEST_ACTOR).contains(&name.len()) && name.chars().all(plain)
-        };
-        let named = parts.headers.get(ACTOR).and_then(|value| value.to_str().ok()).filter(sane);
-        Ok(Self(named.unwrap_or(NOBODY).to_owned()))
-    }
-}
-
-/// Reads a small body whose members are all there is.
-fn read<T: DeserializeOwned>(body: &Value) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(body).map_err(|error| {
-        let path: String = error.path().iter().fold(String::new(), |path, segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => format!("{path}/{index}"),
-            serde_path_to_error::Segment::Map { key } => format!("{path}/{key}"),
-            _ => path,
-        });
-        Failure::form(vec![FieldError::new(path, "invalid", format!("{}.", error.inner()))])
-    })
 }
 
 /// The version that is meant: exactly one of the two members names it.

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use training::job::Provenance;
+use training::logs::LogError;
 use training::plugins::PluginError;
 use training::ports::{ControlError, FieldError, MemberError, PluginFault, StoreError};
 use training::submit::SubmitError;
@@ -106,6 +107,15 @@ impl Failure {
     pub(crate) fn no_cluster(name: &str) -> Self {
         let detail = format!("Karmada has no cluster `{}`.", printable(name));
         Self::refusal(ErrorCode::ClusterNotFound, detail)
+    }
+
+    /// There is no log to read. Told in full: which cluster does not answer is no secret.
+    pub(crate) fn logs(error: LogError) -> Self {
+        match error {
+            LogError::Store(error) => Self::store(error),
+            LogError::NoMatch(detail) => Self::refusal(ErrorCode::InvalidParameter, detail),
+            LogError::Unavailable(detail) => Self::refusal(ErrorCode::LogsUnavailable, detail),
+        }
     }
 
     /// A submission failed.

@@ -152,6 +152,8 @@ fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
             volume_size_gb: 50,
         },
         max_runtime_seconds: Some(14400),
+        max_pending_seconds: None,
+        attempt: training::job::Attempt::FIRST,
         channels: vec![DataChannel {
             name: "train".to_owned(),
             channel_type: ChannelType::Train,

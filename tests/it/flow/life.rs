@@ -92,7 +92,7 @@ async fn targets_are_candidates_and_placement_all_is_explicit() {
 
 #[tokio::test]
 async fn failing_program_fails_the_job_with_its_reason() {
-    let app = Setup::sqlite().speed(5.0).start().await;
+    let app = Setup::sqlite().speed(1.0).start().await;
     let id = app.submit(&sample_form("doomed")).await;
     let job = app.job_in_phase(&id, "Running").await;
     let cluster = job["clusters"][0].as_str().unwrap().to_owned();

@@ -4,7 +4,7 @@ use api_types::{CanaryRequest, PinRequest, PluginDetail, PluginEventPage, Plugin
 use reqwest::Method;
 use serde_json::Value;
 
-use super::typed;
+use super::{typed, written};
 use crate::args::{Output, PluginCommand, Plugins, Version};
 use crate::client::{Client, Failure, segment};
 use crate::printer;
@@ -70,10 +70,6 @@ fn path(name: &str) -> String {
 fn named(text: &str) -> (Option<String>, Option<String>) {
     let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_digest { (None, Some(text.to_ascii_lowercase())) } else { (Some(text.to_owned()), None) }
-}
-
-fn written(body: &impl serde::Serialize) -> Result<String, Failure> {
-    serde_json::to_string(body).map_err(|error| Failure::Input(error.to_string()))
 }
 
 fn short(sha256: &str) -> String {

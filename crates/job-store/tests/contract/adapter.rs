@@ -252,7 +252,7 @@ async fn a_schema_that_needs_a_newer_program_is_refused() {
 
 /// The queries of the hot paths, as the store writes them but for the columns; and the index
 /// that each must use, or reading costs as much as there are jobs.
-const PLANS: [(&str, &str); 5] = [
+const PLANS: [(&str, &str); 6] = [
     (
         "SELECT * FROM jobs WHERE lifecycle <> 'Deleted' \
          ORDER BY created_at DESC, id DESC LIMIT 50",
@@ -277,6 +277,11 @@ const PLANS: [(&str, &str); 5] = [
         "SELECT id FROM jobs WHERE namespace = 'n7' AND name = 'j7' AND lifecycle <> 'Deleted'",
         "jobs_live_name",
     ),
+    (
+        "SELECT id FROM jobs WHERE lifecycle = 'Active' AND finished_at IS NOT NULL \
+         AND finished_at <= 700 ORDER BY finished_at LIMIT 100",
+        "jobs_finished",
+    ),
 ];
 
 /// Rows by the thousand from one row, told apart by `{n}`; all but one in a thousand are over.
@@ -287,7 +292,8 @@ fn many(series: &str) -> String {
          'one', NULL, 1, 1, 0, 'v', 'k', 'p', '1', '{digest}', '{digest}', '{digest}', '1', \
          n * 1000, 1, CASE WHEN n % 1000 = 0 THEN 'Running' ELSE 'Succeeded' END, 'Active', \
          'Run', '', '', 'none', NULL, NULL, NULL, NULL, NULL, NULL, FALSE, n, NULL, NULL, \
-         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL, NULL, NULL, NULL FROM {series}"
+         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL, NULL, NULL, NULL, NULL, 1, NULL, FALSE, NULL \
+         FROM {series}"
     )
 }
 

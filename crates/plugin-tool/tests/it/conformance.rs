@@ -135,6 +135,8 @@ fn input_of(form: &Value, algorithms: &[String]) -> ConversionInput {
             instance_count: number("/resources/instanceCount", 1),
             volume_size_gb: number("/resources/volumeSizeGB", 0),
         },
+        max_pending_seconds: None,
+        attempt: training::job::Attempt::FIRST,
         max_runtime_seconds: form
             .pointer("/stoppingCondition/maxRuntimeSeconds")
             .map(|_| number("/stoppingCondition/maxRuntimeSeconds", 0)),

@@ -33,6 +33,8 @@ fn job(name: &str, rounds: u32) -> JobSpec {
             volume_size_gb: 0,
         },
         max_runtime_seconds: None,
+        max_pending_seconds: None,
+        attempt: training::job::Attempt::FIRST,
         channels: Vec::new(),
         output_uri: None,
         hyperparameters: request["hyperparameters"]["toy"].clone(),

@@ -231,6 +231,38 @@ fn deadline_survives_an_outage_of_the_cluster() {
 }
 
 #[test]
+fn job_that_waits_too_long_is_stopped_unless_it_is_held_back() {
+    let mut waiting = job(Phase::Submitted);
+    waiting.max_pending_seconds = Some(60);
+    let observation = seen(vec![("m", report(RunState::Pending))]);
+    let at_its_limit = run(&waiting, &observation, 60).unwrap_or(waiting.clone());
+    assert_eq!(at_its_limit.desired, Desired::Run);
+    let decision = decide(&waiting, &observation, &Patience::default(), at(61)).unwrap();
+    assert_eq!((decision.after.phase, decision.after.desired), (Phase::Submitted, Desired::Cancel));
+    assert_eq!(decision.after.reason, PENDING_REASON);
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+    let held = Job { suspend: true, ..waiting.clone() };
+    let held = run(&held, &observation, 1000).unwrap_or(held);
+    assert_eq!(held.desired, Desired::Run);
+    let started = Job { started_at: Some(at(59)), phase: Phase::Running, ..waiting };
+    let running = run(&started, &seen(vec![("m", report(RunState::Running))]), 1000);
+    assert_eq!(running.unwrap_or(started).desired, Desired::Run);
+}
+
+#[test]
+fn time_of_a_suspended_job_begins_anew() {
+    let mut limited = job(Phase::Running);
+    limited.max_runtime_seconds = Some(100);
+    limited.suspend = true;
+    let suspended = run(&limited, &seen(vec![("m", report(RunState::Suspended))]), 90).unwrap();
+    assert_eq!((suspended.phase, suspended.started_at), (Phase::Suspended, None));
+    assert_eq!(run(&suspended, &seen(vec![("m", report(RunState::Suspended))]), 5000), None);
+    let resumed = Job { suspend: false, ..suspended };
+    let running = run(&resumed, &seen(vec![("m", report(RunState::Running))]), 5000).unwrap();
+    assert_eq!((running.started_at, running.desired), (Some(at(5000)), Desired::Run));
+}
+
+#[test]
 fn workload_on_a_cluster_that_was_not_chosen_is_stopped() {
     let mut observation = seen(vec![("m", report(RunState::Running))]);
     observation.seen.binding.as_mut().unwrap().clusters = vec!["m".to_owned(), "n".to_owned()];

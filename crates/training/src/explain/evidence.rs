@@ -17,6 +17,8 @@ pub struct Evidence {
     pub history: Vec<Event>,
     /// The member clusters, or the words of a control plane that does not answer.
     pub clusters: Result<Vec<Cluster>, String>,
+    /// The clusters that jobs of its namespace may use; `None` for all.
+    pub allowed: Option<Vec<ClusterName>>,
     /// What the control plane has of the workload; `None` if it was not asked because nothing was
     /// written yet, or all of it is gone.
     pub trace: Option<Trace>,
@@ -61,7 +63,7 @@ impl Evidence {
     pub(super) fn of_row(job: Job) -> Self {
         let (history, members) = (Vec::new(), Vec::new());
         let clusters = Err("Karmada was not asked".to_owned());
-        Self { job, history, clusters, trace: None, members }
+        Self { job, history, clusters, allowed: None, trace: None, members }
     }
 
     /// Whether something of the job was written to the control plane, for all that is known.

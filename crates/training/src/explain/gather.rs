@@ -39,6 +39,8 @@ pub struct Sources<'a> {
     pub plugins: &'a dyn Plugins,
     /// The member clusters.
     pub members: &'a dyn Members,
+    /// The clusters that jobs of the namespace may use; `None` for all.
+    pub allowed: Option<&'a [ClusterName]>,
     /// The time.
     pub clock: &'a dyn Clock,
 }
@@ -92,7 +94,8 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         futures_util::future::join_all(asked).await
     };
     let (history, clusters, trace, members) = tokio::join!(history, clusters, trace, members);
-    Evidence { job, history, clusters, trace, members }
+    let allowed = sources.allowed.map(<[ClusterName]>::to_vec);
+    Evidence { job, history, clusters, allowed, trace, members }
 }
 
 /// Whether the control plane refused the first write.

@@ -3,9 +3,9 @@
 use super::evidence::Evidence;
 use super::{Found, LinkState, Step, Weight, bare};
 use crate::id::ClusterName;
-use crate::job::{Demand, Job, Spread};
+use crate::job::{Job, Spread};
 use crate::phase::Phase;
-use crate::placement::{self, Unfit};
+use crate::placement::{self, Choice, Standing, Unfit};
 use crate::ports::Cluster;
 
 const STORE: &str = "job store";
@@ -58,6 +58,10 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
         let at = evidence.last_event("Placed").map(|event| event.at);
         return found(LinkState::Ok, text, STORE).at(at.or(job.submitted_at));
     }
+    if job.suspend && job.phase == Phase::Queued {
+        let text = "The job is held back, and no cluster is chosen until it is resumed.".to_owned();
+        return found(LinkState::Waiting, text, STORE).at(Some(job.updated_at));
+    }
     if job.phase != Phase::Queued {
         return found(LinkState::Ok, "No cluster was chosen.".to_owned(), STORE);
     }
@@ -77,8 +81,9 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
             "an operator has to join one (`karmadactl join`), and then the job is placed by itself",
         );
     }
-    match placement::choose(job, clusters, &|_| Demand::default()) {
-        Ok(placement) if job.reason == "NoClusterFits" => {
+    let allowed = evidence.allowed.as_deref();
+    match placement::choose(job, clusters, allowed, &unknown_standing) {
+        Ok(Choice { placement, .. }) if job.reason == "NoClusterFits" => {
             let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
             let cause = format!(
                 "the room of cluster {} is promised to jobs that are starting there",
@@ -91,14 +96,14 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
                 "wait, or raise the job's priority when it is submitted",
             )
         }
-        Ok(placement) => {
+        Ok(Choice { placement, .. }) => {
             let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
             let text = format!("About to be placed; cluster {} fits.", names.join(", "));
             found(LinkState::Waiting, text, CLUSTERS)
         }
         Err(refused) => {
             let cause = format!("no cluster can take the job: {}", placement::sentence(&refused));
-            let remedy = remedy(job, clusters, &refused);
+            let remedy = remedy(job, clusters, allowed, &refused);
             let since = clusters.iter().filter(|cluster| !cluster.ready);
             let since = since.filter_map(|cluster| cluster.ready_since).max();
             found(LinkState::Wrong, format!("N{}.", cause.trim_start_matches('n')), CLUSTERS)
@@ -108,23 +113,36 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
     }
 }
 
+/// What else the loops know of a cluster, they alone know.
+fn unknown_standing(_: &str) -> Standing {
+    Standing::default()
+}
+
 /// What stands between a job and a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     Unregistered,
+    Forbidden,
     NotReady,
     Tainted,
     Api,
     Room,
 }
 
-fn obstacle(job: &Job, clusters: &[Cluster], unfit: &Unfit) -> Obstacle {
+fn obstacle(
+    job: &Job,
+    clusters: &[Cluster],
+    allowed: Option<&[ClusterName]>,
+    unfit: &Unfit,
+) -> Obstacle {
     let Some(cluster) = clusters.iter().find(|cluster| cluster.name.as_str() == unfit.cluster)
     else {
         return Obstacle::Unregistered;
     };
     let api = format!("{}/{}", job.workload_api_version, job.workload_kind);
-    if !cluster.ready {
+    if allowed.is_some_and(|allowed| !allowed.contains(&cluster.name)) {
+        Obstacle::Forbidden
+    } else if !cluster.ready {
         Obstacle::NotReady
     } else if !cluster.taints.is_empty() {
         Obstacle::Tainted
@@ -136,7 +154,12 @@ fn obstacle(job: &Job, clusters: &[Cluster], unfit: &Unfit) -> Obstacle {
 }
 
 /// What helps, the likeliest help first, and each once.
-fn remedy(job: &Job, clusters: &[Cluster], refused: &[Unfit]) -> String {
+fn remedy(
+    job: &Job,
+    clusters: &[Cluster],
+    allowed: Option<&[ClusterName]>,
+    refused: &[Unfit],
+) -> String {
     let mut helps: Vec<String> = Vec::new();
     let mut help = |text: String| {
         if !helps.contains(&text) {
@@ -148,15 +171,18 @@ fn remedy(job: &Job, clusters: &[Cluster], refused: &[Unfit]) -> String {
         clusters.iter().filter(|cluster| !targets.contains(&cluster.name)).cloned().collect();
     if !targets.is_empty() && job.spread == Spread::One {
         let free = Job { target_clusters: Vec::new(), ..job.clone() };
-        if let Ok(placement) = placement::choose(&free, &others, &|_| Demand::default()) {
-            let name = placement.clusters.first().map_or("", ClusterName::as_str);
+        if let Ok(choice) = placement::choose(&free, &others, allowed, &unknown_standing) {
+            let name = choice.placement.clusters.first().map_or("", ClusterName::as_str);
             help(format!("cluster {name} would fit, but is not among the job's `targetClusters`"));
         }
     }
     for unfit in refused {
-        help(match obstacle(job, clusters, unfit) {
+        help(match obstacle(job, clusters, allowed, unfit) {
             Obstacle::Unregistered => {
                 "correct `targetClusters`, or have the cluster joined to Karmada".to_owned()
+            }
+            Obstacle::Forbidden => {
+                format!("have an operator allow namespace {} on a further cluster", job.namespace)
             }
             Obstacle::NotReady => {
                 "the job is placed by itself when a cluster is ready again".to_owned()

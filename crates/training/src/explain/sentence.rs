@@ -3,7 +3,7 @@
 
 use super::placed::waits;
 use super::{Blame, bare, inside};
-use crate::decide::DEADLINE_REASON;
+use crate::decide::{DEADLINE_REASON, PENDING_REASON};
 use crate::id::ClusterName;
 use crate::job::{FailureClass, Job};
 use crate::phase::{Desired, Lifecycle, Phase};
@@ -26,14 +26,19 @@ pub(super) fn whole(job: &Job, blame: Option<&Blame>, remaining: Option<&str>) -
         return ended(job, blame);
     }
     if job.desired != Desired::Run {
-        let opening = if job.reason == DEADLINE_REASON {
-            "The job ran longer than it was allowed to and is being stopped"
-        } else {
-            "The job is being stopped because somebody asked for it"
+        let opening = match job.reason.as_str() {
+            DEADLINE_REASON => "The job ran longer than it was allowed to and is being stopped",
+            PENDING_REASON => "The job waited longer than it was allowed to and is being stopped",
+            _ => "The job is being stopped because somebody asked for it",
         };
         return leaving(job, opening, blame, remaining);
     }
     match job.phase {
+        Phase::Queued if job.suspend && job.placement.is_none() => {
+            "The job is held back in the queue because somebody asked for it; resume it, and it is \
+             placed."
+                .to_owned()
+        }
         Phase::Queued => {
             let own = match job.reason.as_str() {
                 "Accepted" => "it is about to be placed".to_owned(),
@@ -148,6 +153,13 @@ fn ended(job: &Job, blame: Option<&Blame>) -> String {
         Phase::Cancelled => {
             format!(
                 "The job was cancelled{when} because somebody asked for it; submit it again to run it."
+            )
+        }
+        Phase::TimedOut if job.started_at.is_none() && job.max_pending_seconds.is_some() => {
+            format!(
+                "The job was stopped{when} because it did not start within its {} s; raise \
+                 `maxPendingSeconds`, or submit it for a cluster with more room.",
+                job.max_pending_seconds.unwrap_or_default()
             )
         }
         Phase::TimedOut => {

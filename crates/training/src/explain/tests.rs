@@ -111,6 +111,7 @@ fn evidence(job: Job, member: MemberEvidence) -> Evidence {
         job,
         history: Vec::new(),
         clusters: Ok(vec![cluster("member1", 64)]),
+        allowed: None,
         trace: Some(propagated()),
         members: vec![member],
     }

@@ -140,6 +140,12 @@ pub trait JobStore: Send + Sync {
     /// How many active jobs each cluster has that were applied there and are not over.
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError>;
 
+    /// Every attempt of the work whose first attempt has this id, in their order; deleted ones too.
+    async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError>;
+
+    /// Active jobs that ended at `until` or before, longest over first, at most `limit`.
+    async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError>;
+
     /// The frozen bundle of a job.
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError>;
 
@@ -148,7 +154,8 @@ pub trait JobStore: Send + Sync {
 
     /// Replaces the changeable part of the row by `after` if the stored version is still
     /// `after.version`, raises the version by one, appends `event` with that number, and applies
-    /// `effects`; all or nothing.
+    /// `effects`; all or nothing. The change that ends a run which was applied also asks the
+    /// [`LogArchive`](super::LogArchive) for its logs.
     async fn transition(
         &self,
         after: &Job,

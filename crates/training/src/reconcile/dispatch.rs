@@ -3,13 +3,16 @@
 use futures_util::StreamExt as _;
 use serde_json::json;
 
+use super::observe::workload_ref;
 use super::{Reconcilers, StepError};
+use crate::decide::{PENDING_REASON, has_waited_too_long, waited_too_long};
+use crate::hold::suspend_path;
 use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
 use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
-use crate::placement;
 use crate::ports::{ControlError, Effects, Moved, StoreError};
+use crate::{dependents, placement};
 
 /// Intents taken in one round. Few enough to finish well within the lease.
 const BATCH: u32 = 64;
@@ -104,8 +107,20 @@ impl Reconcilers {
         let Some(job) = self.store.find(&intent.job_id).await? else {
             return self.drop_intent(intent).await;
         };
-        if job.desired != Desired::Run || job.phase != Phase::Queued {
+        if job.desired != Desired::Run {
             return self.drop_intent(intent).await;
+        }
+        if job.phase.is_observed() {
+            return self.hold(intent, job).await;
+        }
+        // Once it is placed, parts of it may have been written: it is written to the end, and
+        // held back there.
+        let held = job.suspend && job.placement.is_none();
+        if job.phase != Phase::Queued || held {
+            return self.drop_intent(intent).await;
+        }
+        if has_waited_too_long(&job, self.clock.now()) {
+            return self.give_up_waiting(intent, job).await;
         }
         let Some(bundle) = self.store.bundle(&job.id).await? else {
             return self.fail(intent, job, "BundleMissing", "Its manifests are lost.").await;
@@ -115,6 +130,35 @@ impl Reconcilers {
             Err(step) => return Ok(step),
         };
         self.write(intent, job, &bundle).await
+    }
+
+    /// Makes the workload's field `suspend` what the user wants.
+    async fn hold(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
+        let Some(path) = suspend_path(&job) else { return self.drop_intent(intent).await };
+        let set = self.control.set_flag(&workload_ref(&job), path, job.suspend).await;
+        match set {
+            // If it is gone, the next look at the cluster says what that means.
+            Ok(_) => {}
+            Err(error) if error.retryable() => return Ok(Step::Later(error.to_string())),
+            Err(error) => {
+                let text = format!("The cluster does not take the change: {error}.");
+                self.note(job, "SuspendRefused", "dispatch", "SuspendRefused", text).await?;
+            }
+        }
+        self.store.settle(intent.id, &self.config.owner).await?;
+        Ok(Step::Settled)
+    }
+
+    /// Ends a job that nothing was written of.
+    async fn give_up_waiting(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
+        let message = format!("{}; last: {}", waited_too_long(&job), job.message);
+        let end = End {
+            phase: Phase::TimedOut,
+            reason: PENDING_REASON,
+            failure: FailureClass::Timeout,
+            message,
+        };
+        self.end(intent, job, end).await
     }
 
     /// Makes sure that the job has a placement. It is on record before anything is written, so
@@ -127,8 +171,9 @@ impl Reconcilers {
             Ok(clusters) => clusters,
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
         };
-        let placement = match self.ledger.reserve(&job, &clusters) {
-            Ok(placement) => placement,
+        let allowed = self.config.allowed_clusters.get(job.namespace.as_str());
+        let choice = match self.ledger.reserve(&job, &clusters, allowed.map(Vec::as_slice)) {
+            Ok(choice) => choice,
             Err(refused) => {
                 let text = if refused.is_empty() {
                     "No member cluster is registered with Karmada.".to_owned()
@@ -140,13 +185,8 @@ impl Reconcilers {
                 return Ok(Err(Step::Later(why)));
             }
         };
-        let event = NewEvent {
-            kind: "Placed",
-            actor: "dispatch",
-            evidence: json!({
-                "clusters": placement.clusters.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }),
-        };
+        let event = NewEvent { kind: "Placed", actor: "dispatch", evidence: choice.evidence() };
+        let placement = choice.placement;
         let after = Job {
             message: placement.reason.clone(),
             reason: "Placed".to_owned(),
@@ -165,7 +205,9 @@ impl Reconcilers {
 
     async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {
         let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
-        let orders = placement::write_orders(&job, bundle, &clusters.unwrap_or_default());
+        let clusters = clusters.unwrap_or_default();
+        let dependents = dependents::orders(&job, bundle, &clusters, &self.config.dependents);
+        let orders = placement::write_orders(&job, bundle, &clusters, dependents);
         let uids = match self.control.write(&job.id, &orders).await {
             Ok(uids) => uids,
             Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),
@@ -187,7 +229,8 @@ impl Reconcilers {
         };
         let event =
             NewEvent { kind: "Applied", actor: "dispatch", evidence: json!({ "uids": uids }) };
-        let effects = Effects { enqueue: Vec::new(), settle: Some(intent.id) };
+        let again = after.suspend.then_some(IntentKind::Apply);
+        let effects = Effects { enqueue: again.into_iter().collect(), settle: Some(intent.id) };
         match self.store.transition(&after, &event, &effects).await? {
             Moved::Done => {
                 tracing::info!(job.id = %after.id, "Applied job `{}`", after.id);
@@ -216,7 +259,7 @@ impl Reconcilers {
         job: Job,
         kind: &'static str,
         actor: &'static str,
-        reason: &'static str,
+        reason: &str,
         message: String,
     ) -> Result<(), StoreError> {
         if job.reason == reason && job.message == message {
@@ -237,13 +280,19 @@ impl Reconcilers {
         reason: &str,
         message: &str,
     ) -> Result<Step, StepError> {
+        let (phase, failure) = (Phase::Failed, FailureClass::Rejected);
+        self.end(intent, job, End { phase, reason, failure, message: message.to_owned() }).await
+    }
+
+    /// Ends a job, and removes what was written of it.
+    async fn end(&self, intent: &Claimed, job: Job, end: End<'_>) -> Result<Step, StepError> {
         self.ledger.release(&job.id);
         let now = self.clock.now();
         let after = Job {
-            phase: Phase::Failed,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            failure: FailureClass::Rejected,
+            phase: end.phase,
+            reason: end.reason.to_owned(),
+            message: end.message,
+            failure: end.failure,
             finished_at: Some(now),
             updated_at: now,
             ..job
@@ -255,4 +304,12 @@ impl Reconcilers {
             Moved::Stale => Ok(Step::Later("the job changed meanwhile".to_owned())),
         }
     }
+}
+
+/// How a job ends that never ran.
+struct End<'a> {
+    phase: Phase,
+    reason: &'a str,
+    failure: FailureClass,
+    message: String,
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::dispatch::Step;
 use super::{Reconcilers, StepError};
-use crate::decide::DEADLINE_REASON;
+use crate::decide::{PENDING_REASON, is_limit, waited_too_long};
 use crate::id::ClusterName;
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{FailureClass, Job, NewEvent};
@@ -27,6 +27,11 @@ impl Reconcilers {
         if superseded || job.lifecycle == Lifecycle::Deleted {
             self.store.settle(intent.id, &self.config.owner).await?;
             return Ok(Step::Settled);
+        }
+        if let Some(logs) = &self.logs
+            && let Some(why) = logs.hold(&job, intent.created_at).await?
+        {
+            return Ok(Step::Later(why));
         }
         let bundle = self.store.bundle(&job.id).await?;
         let remaining = match &bundle {
@@ -51,8 +56,9 @@ impl Reconcilers {
         bundle: &Bundle,
         kind: IntentKind,
     ) -> Result<Vec<Remaining>, StepError> {
+        let placed = job.placement.iter().flat_map(|placement| &placement.clusters);
         let clusters: Vec<ClusterName> =
-            job.placement.as_ref().map(|placement| placement.clusters.clone()).unwrap_or_default();
+            placed.filter(|cluster| !job.abandoned.contains(cluster)).cloned().collect();
         for role in [Role::Workload, Role::Config] {
             let manifests = bundle.with_role(role);
             let remaining = self.remove_all(job, manifests, false, &clusters).await?;
@@ -93,7 +99,9 @@ impl Reconcilers {
     ) -> Result<Vec<Remaining>, StepError> {
         let removal =
             Removal { object, job_id: job.id.clone(), shared, clusters: clusters.to_vec() };
-        Ok(self.control.remove(&removal).await?)
+        let mut remaining = self.control.remove(&removal).await?;
+        remaining.retain(|left| !job.abandoned.iter().any(|name| name.as_str() == left.place));
+        Ok(remaining)
     }
 
     /// Volumes are kept by their policy when they are deleted on the control plane; so the policy
@@ -129,8 +137,9 @@ impl Reconcilers {
     /// message is its outcome and stays, so there it is a line of history.
     pub(super) async fn note_remaining(&self, job: Job, text: String) -> Result<(), StepError> {
         if !job.phase.is_terminal() {
-            let reason = if job.reason == DEADLINE_REASON { DEADLINE_REASON } else { "Removing" };
-            return Ok(self.note(job, "Removing", "remove", reason, text).await?);
+            // The reason that the host stopped it for is its outcome and stays.
+            let reason = if is_limit(&job.reason) { job.reason.clone() } else { "Removing".into() };
+            return Ok(self.note(job, "Removing", "remove", &reason, text).await?);
         }
         if self.ledger.is_news(&job.id, &text) {
             let event = NewEvent {
@@ -150,15 +159,19 @@ impl Reconcilers {
         let now = self.clock.now();
         let mut after = job.clone();
         if !job.phase.is_terminal() {
-            let timed_out = job.reason == DEADLINE_REASON && job.phase != Phase::Queued;
+            let timed_out = is_limit(&job.reason);
             after.phase = if timed_out { Phase::TimedOut } else { Phase::Cancelled };
             if after.phase == Phase::Cancelled {
                 "Cancelled".clone_into(&mut after.reason);
                 "The job was stopped and nothing of it runs.".clone_into(&mut after.message);
             } else {
                 after.failure = FailureClass::Timeout;
-                "The job ran longer than it was allowed to and was stopped."
-                    .clone_into(&mut after.message);
+                let why = if job.reason == PENDING_REASON {
+                    waited_too_long(&job)
+                } else {
+                    "The job ran longer than it was allowed to".to_owned()
+                };
+                after.message = format!("{why} and was stopped.");
             }
             after.finished_at = Some(now);
             after.stale_since = None;

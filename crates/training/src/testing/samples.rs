@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, JobName, Namespace, Sha256Digest};
-use crate::job::{Demand, FailureClass, Job, NewEvent, Placement, Provenance, Spread};
+use crate::job::{Attempt, Demand, FailureClass, Job, NewEvent, Placement, Provenance, Spread};
 use crate::manifest::{Bundle, Manifest, Role};
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::{Idempotency, NewJob};
@@ -30,6 +30,8 @@ pub fn job(name: &str, number: u32) -> Job {
         target_clusters: Vec::new(),
         spread: Spread::One,
         max_runtime_seconds: None,
+        max_pending_seconds: None,
+        attempt: Attempt::FIRST,
         demand: Demand { cpu_millis: 4000, memory_bytes: 1 << 33, gpus: 0 },
         workload_api_version: "ray.io/v1".to_owned(),
         workload_kind: "RayJob".to_owned(),
@@ -49,6 +51,7 @@ pub fn job(name: &str, number: u32) -> Job {
         phase: Phase::Queued,
         lifecycle: Lifecycle::Active,
         desired: Desired::Run,
+        suspend: false,
         reason: "Accepted".to_owned(),
         message: "The job waits to be placed.".to_owned(),
         failure: FailureClass::None,
@@ -59,6 +62,7 @@ pub fn job(name: &str, number: u32) -> Job {
         workload_uid: None,
         missing_since: None,
         delete_volumes: false,
+        abandoned: Vec::new(),
         updated_at: at(i64::from(number)),
         submitted_at: None,
         started_at: None,
@@ -83,6 +87,8 @@ pub fn full_job(name: &str, number: u32) -> Job {
         target_clusters: vec![cluster("member1"), cluster("member2")],
         spread: Spread::All,
         max_runtime_seconds: Some(u32::MAX),
+        max_pending_seconds: Some(60),
+        attempt: Attempt { number: 3, first: Some(JobId::parse("first-00000001").unwrap()) },
         demand: Demand { cpu_millis: 1, memory_bytes: u64::from(u32::MAX) << 20, gpus: 64 },
         failure: FailureClass::Capacity,
         progress: Some(0.25),
@@ -95,6 +101,8 @@ pub fn full_job(name: &str, number: u32) -> Job {
         workload_uid: Some("4c0e-11".to_owned()),
         missing_since: Some(at(2)),
         delete_volumes: true,
+        suspend: true,
+        abandoned: vec![cluster("member1")],
         updated_at: at(3),
         submitted_at: Some(at(4)),
         started_at: Some(at(5)),

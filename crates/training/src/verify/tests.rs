@@ -24,6 +24,8 @@ fn spec(request: &Value) -> JobSpec {
             volume_size_gb: 0,
         },
         max_runtime_seconds: None,
+        max_pending_seconds: None,
+        attempt: crate::job::Attempt::FIRST,
         channels: Vec::new(),
         output_uri: None,
         hyperparameters: request["values"].clone(),

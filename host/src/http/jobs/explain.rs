@@ -46,6 +46,7 @@ pub(crate) async fn explain_why(
         control: app.control.as_ref(),
         plugins: app.plugins(),
         members: app.members.as_ref(),
+        allowed: app.inspection.allowed_clusters.get(job.namespace.as_str()).map(Vec::as_slice),
         clock: app.ports.clock.as_ref(),
     };
     let explanation = explain_job(&sources, job.clone(), PATIENCE).await;

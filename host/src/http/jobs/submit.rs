@@ -7,6 +7,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use training::form::Form;
+use training::job::Job;
+use training::phase::Lifecycle;
+use training::ports::Idempotency;
 use training::submit::{self, Submitted};
 
 use crate::http::extract::{self, JsonBody};
@@ -39,24 +42,47 @@ pub(crate) async fn submit_job(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, Failure> {
-    let key = extract::idempotency(&headers, &body.bytes)?;
-    let form = read_form(&app, body.value)?;
+    let key = extract::idempotency_of(&headers, &[&body.bytes])?;
+    accept(&app, read_form(&app, body.value)?, key).await
+}
+
+/// Submits a form that was read, and answers.
+pub(crate) async fn accept(
+    app: &App,
+    form: Form,
+    key: Option<Idempotency>,
+) -> Result<Response, Failure> {
     let member = form.member;
     let submitted = submit::submit(&app.ports, form.spec, key)
         .await
         .map_err(|error| Failure::submit(error.pointing_into_form(&member)))?;
-    let (job, warnings, replayed) = match submitted {
-        Submitted::New(job, warnings) => (job, warnings, false),
-        Submitted::Replayed(job) => (job, Vec::new(), true),
-    };
+    Ok(match submitted {
+        Submitted::New(job, warnings) => answer(*job, warnings, false),
+        Submitted::Replayed(job) => answer(*job, Vec::new(), true),
+    })
+}
+
+/// The answer to a request that came before under the same key, so that it is given before anything
+/// else is looked at: what was allowed then may not be now.
+pub(crate) async fn repeated(
+    app: &App,
+    key: Option<&Idempotency>,
+) -> Result<Option<Response>, Failure> {
+    let Some(key) = key else { return Ok(None) };
+    let before = app.store().find_repeated(key).await.map_err(Failure::store)?;
+    let before = before.filter(|job| job.lifecycle != Lifecycle::Deleted);
+    Ok(before.map(|job| answer(job, Vec::new(), true)))
+}
+
+fn answer(job: Job, warnings: Vec<String>, replayed: bool) -> Response {
     let location = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
-    let body = Json(view::job(*job, warnings));
+    let body = Json(view::job(job, warnings));
     let mut answer = (StatusCode::CREATED, location, body).into_response();
     if replayed {
         let name = HeaderName::from_static("idempotent-replayed");
         answer.headers_mut().insert(name, HeaderValue::from_static("true"));
     }
-    Ok(answer)
+    answer
 }
 
 /// Reads a form.

@@ -7,8 +7,9 @@ use training::Namespace;
 use training::plugins::{self, MOST_NAMESPACES};
 use training::ports::FieldError;
 
-use super::{Actor, view};
+use super::view;
 use crate::http::App;
+use crate::http::extract::Actor;
 use crate::http::extract::{JsonBody, PathText};
 use crate::http::problem::Failure;
 
@@ -40,7 +41,8 @@ pub(super) async fn start_plugin_canary(
     Actor(actor): Actor,
     body: JsonBody,
 ) -> Result<Json<RouteView>, Failure> {
-    let CanaryRequest { version, sha256, percent, namespaces } = super::read(&body.value)?;
+    let CanaryRequest { version, sha256, percent, namespaces } =
+        crate::http::extract::typed(&body.value)?;
     let wanted = super::wanted(version, sha256)?;
     let namespaces = read_namespaces(namespaces, percent)?;
     let route =

@@ -5,8 +5,9 @@ use axum::Json;
 use axum::extract::State;
 use training::plugins;
 
-use super::{Actor, view};
+use super::view;
 use crate::http::App;
+use crate::http::extract::Actor;
 use crate::http::extract::{JsonBody, PathText};
 use crate::http::problem::Failure;
 
@@ -35,7 +36,7 @@ pub(super) async fn pin_plugin(
     Actor(actor): Actor,
     body: JsonBody,
 ) -> Result<Json<RouteView>, Failure> {
-    let PinRequest { version, sha256 } = super::read(&body.value)?;
+    let PinRequest { version, sha256 } = crate::http::extract::typed(&body.value)?;
     let wanted = super::wanted(version, sha256)?;
     let route = plugins::pin(&app.decisions, &name, &wanted, &actor).await;
     route.map(|route| Json(view::route(route))).map_err(Failure::decision)

@@ -5,8 +5,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use training::plugins;
 
-use super::{Actor, view};
+use super::view;
 use crate::http::App;
+use crate::http::extract::Actor;
 use crate::http::problem::Failure;
 
 /// Let a version out of quarantine

@@ -5,8 +5,9 @@ use axum::Json;
 use axum::extract::State;
 use training::plugins;
 
-use super::{Actor, view};
+use super::view;
 use crate::http::App;
+use crate::http::extract::Actor;
 use crate::http::extract::PathText;
 use crate::http::problem::Failure;
 

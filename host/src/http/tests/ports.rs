@@ -194,6 +194,10 @@ impl ControlPlane for Away {
         away()
     }
 
+    async fn set_flag(&self, _: &WorkloadRef, _: &[&str], _: bool) -> Result<bool, ControlError> {
+        away()
+    }
+
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         away()
     }
@@ -207,9 +211,8 @@ impl ControlPlane for Away {
     }
 }
 
-/// A member that does not answer.
-fn dark<T>(cluster: &ClusterName) -> Result<T, MemberError> {
-    let message = "secret address".to_owned();
+fn no_answer<T>(cluster: &ClusterName) -> Result<T, MemberError> {
+    let message = "connection refused".to_owned();
     Err(MemberError::Unavailable { cluster: cluster.clone(), message })
 }
 
@@ -221,7 +224,7 @@ impl Members for Away {
         _: &str,
         _: &str,
     ) -> Result<Vec<PodSeen>, MemberError> {
-        dark(cluster)
+        no_answer(cluster)
     }
 
     async fn events(
@@ -230,7 +233,7 @@ impl Members for Away {
         _: &str,
         _: &str,
     ) -> Result<Vec<EventSeen>, MemberError> {
-        dark(cluster)
+        no_answer(cluster)
     }
 
     async fn object(
@@ -238,7 +241,7 @@ impl Members for Away {
         cluster: &ClusterName,
         _: &ObjectRef,
     ) -> Result<Option<Value>, MemberError> {
-        dark(cluster)
+        no_answer(cluster)
     }
 
     async fn list(
@@ -246,10 +249,10 @@ impl Members for Away {
         cluster: &ClusterName,
         _: &ObjectQuery,
     ) -> Result<ObjectPage, MemberError> {
-        dark(cluster)
+        no_answer(cluster)
     }
 
     async fn log(&self, query: &LogQuery) -> Result<LogBytes, MemberError> {
-        dark(&query.cluster)
+        no_answer(&query.cluster)
     }
 }

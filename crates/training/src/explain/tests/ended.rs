@@ -83,6 +83,8 @@ fn other_ends() {
     let mut late = over(Phase::TimedOut, FailureClass::Timeout, "x");
     late.max_runtime_seconds = Some(60);
     assert!(in_short(&late).contains("longer than its 60 s"), "{}", in_short(&late));
+    (late.started_at, late.max_pending_seconds) = (None, Some(30));
+    assert!(in_short(&late).contains("did not start within its 30 s"), "{}", in_short(&late));
     let vanished = "The workload vanished from the control plane without our doing.";
     let lost = row(Phase::Lost, FailureClass::Infrastructure, vanished);
     assert!(lost.contains("lost") && lost.contains("vanished") && lost.contains("never run again"));

@@ -121,6 +121,10 @@ impl ControlPlane for World {
         panic!("nothing is released")
     }
 
+    async fn set_flag(&self, _: &WorkloadRef, _: &[&str], _: bool) -> Result<bool, ControlError> {
+        panic!("nothing is changed")
+    }
+
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         panic!("not observed")
     }
@@ -143,8 +147,14 @@ async fn told(world: &World, job: Job) -> Explanation {
     let store = MemoryStore::new("test");
     let plugins = MemoryPlugins::default();
     let clock = ManualClock::new(now());
-    let sources =
-        Sources { store: &store, control: world, plugins: &plugins, members: world, clock: &clock };
+    let sources = Sources {
+        store: &store,
+        control: world,
+        plugins: &plugins,
+        members: world,
+        allowed: None,
+        clock: &clock,
+    };
     explain_job(&sources, job, Duration::from_secs(5)).await
 }
 

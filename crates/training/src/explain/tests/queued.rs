@@ -155,3 +155,19 @@ fn sentence_goes_on_after_its_colon_and_keeps_names() {
     applied.message = "The cluster is being started.".to_owned();
     assert!(in_short(&applied).contains("member1: the cluster is being started."));
 }
+
+#[test]
+fn job_that_is_held_back_in_the_queue() {
+    let mut job = queued("Suspended", "The job is held back and not placed until it is resumed.");
+    job.suspend = true;
+    let evidence = among(job, vec![cluster("b", 64)]);
+    assert_told(&evidence, &["held back in the queue", "resume it"], &[]);
+}
+
+#[test]
+fn clusters_that_the_namespace_may_not_use() {
+    let mut evidence = among(unplaced(), vec![cluster("b", 64)]);
+    evidence.allowed = Some(Vec::new());
+    let words = ["is not for jobs of namespace default", "have an operator allow"];
+    assert_told(&evidence, &words, &[Step::Placement]);
+}

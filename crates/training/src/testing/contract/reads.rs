@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::submission::deleted;
 use super::{Store, ids, insert, listed, put, step, walk};
 use crate::id::Namespace;
-use crate::job::{Job, Placement};
+use crate::job::{Attempt, Job, Placement};
 use crate::phase::{Lifecycle, Phase};
 use crate::ports::ListQuery;
-use crate::testing::samples::{at, cluster, job, moved};
+use crate::testing::samples::{self, at, cluster, job, moved};
 
 /// See the name.
 pub async fn a_list_is_newest_first_and_ties_break_by_id(store: Store) {
@@ -115,4 +116,42 @@ pub async fn jobs_are_counted_on_each_of_their_clusters(store: Store) {
     step(&store, &Job { lifecycle: Lifecycle::Deleting, ..leaving }).await;
     let expected = vec![(cluster("a"), 3), (cluster("b"), 1)];
     assert_eq!(store.count_by_cluster().await.unwrap(), expected);
+}
+
+/// See the name.
+pub async fn attempts_of_the_same_work_are_found_in_their_order(store: Store) {
+    let first = insert(&store, "work", 1).await;
+    let attempt = |number| Attempt { number, first: Some(first.id.clone()) };
+    put(&store, Job { attempt: attempt(3), ..job("work-3", 3) }).await;
+    let second = Job { attempt: attempt(2), ..job("work-2", 2) };
+    put(&store, second.clone()).await;
+    insert(&store, "other", 4).await;
+    deleted(&store, &second).await;
+    let found = store.attempts(&first.id).await.unwrap();
+    assert_eq!(ids(&found), ["work-00000001", "work-2-00000002", "work-3-00000003"]);
+    let numbers: Vec<u32> = found.iter().map(|job| job.attempt.number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert_eq!(store.attempts(&second.id).await.unwrap().len(), 1);
+}
+
+/// See the name.
+pub async fn finished_jobs_are_found_longest_over_first(store: Store) {
+    for (name, number) in [("late", 1), ("early", 2), ("too-late", 3), ("deleting", 4)] {
+        let job = insert(&store, name, number).await;
+        let finished_at = match name {
+            "early" => at(100),
+            "too-late" => at(201),
+            _ => at(200),
+        };
+        let over = Job { finished_at: Some(finished_at), ..samples::moved(&job, Phase::Failed) };
+        let over = step(&store, &over).await;
+        if name == "deleting" {
+            step(&store, &Job { lifecycle: Lifecycle::Deleting, ..over }).await;
+        }
+    }
+    insert(&store, "queued", 5).await;
+    let found = async |limit| store.finished(at(200), limit).await.unwrap();
+    let names: Vec<String> = found(10).await.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["early-00000002", "late-00000001"]);
+    assert_eq!(found(1).await.len(), 1);
 }

@@ -91,7 +91,7 @@ async fn deleting(store: &Store, job: &Job) -> Job {
 }
 
 /// Marks a job as proven gone.
-async fn deleted(store: &Store, job: &Job) -> Job {
+pub(super) async fn deleted(store: &Store, job: &Job) -> Job {
     let deleting = deleting(store, job).await;
     let deleted_at = Some(deleting.updated_at);
     step(store, &Job { lifecycle: Lifecycle::Deleted, deleted_at, ..deleting }).await
