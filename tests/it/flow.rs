@@ -10,3 +10,11 @@ mod logs;
 mod outage;
 mod placement;
 mod removal;
+
+use serde_json::Value;
+
+/// What a cluster says of a kind that plugins need.
+fn needed<'a>(cluster: &'a Value, kind: &str) -> &'a Value {
+    let needed = cluster["neededApis"].as_array().expect("what plugins need");
+    needed.iter().find(|need| need["kind"] == kind).unwrap_or(&Value::Null)
+}

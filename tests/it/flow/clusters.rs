@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Setup, program, sample_form, until};
 
+use super::needed;
+
 const RESOURCES: &str = "/api/v1/proxy/clusters/member1/resources";
 
 /// Puts a pod on `member1` that belongs to nobody.
@@ -52,9 +54,9 @@ async fn clusters_show_readiness_room_needed_apis_and_our_jobs() {
             assert!(cluster[field].is_string(), "{field}: {cluster:#}");
         }
         assert_eq!((&cluster["nodesReady"], &cluster["nodesTotal"]), (&json!(2), &json!(2)));
-        let need = json!([{"apiVersion": "ray.io/v1", "kind": "RayJob", "plugins": ["xgboost"],
-            "present": true}]);
-        assert_eq!(cluster["neededApis"], need);
+        let need = needed(cluster, "RayJob");
+        assert_eq!((&need["apiVersion"], &need["present"]), (&json!("ray.io/v1"), &json!(true)));
+        assert!(need["plugins"].as_array().unwrap().contains(&json!("xgboost")), "{need}");
         let rooms = cluster["capacity"].as_array().unwrap();
         let gpus = rooms.iter().find(|room| room["resource"] == "nvidia.com/gpu").unwrap();
         let expected = json!({"resource": "nvidia.com/gpu", "gpu": true, "allocatable": "16",
@@ -78,7 +80,7 @@ async fn clusters_tell_what_keeps_work_away_also_in_the_table() {
     app.sandbox.faults().member_down("member2");
     until("the host sees both", async || {
         let list = app.get("/api/v1/clusters").await.body["clusters"].clone();
-        list[0]["neededApis"][0]["present"] == false && list[1]["ready"] == false
+        needed(&list[0], "RayJob")["present"] == false && list[1]["ready"] == false
     })
     .await;
     let mut command = Command::new(program("trainyard"));

@@ -127,7 +127,7 @@ fn leaving(job: &Job, opening: &str, blame: Option<&Blame>, remaining: Option<&s
     // A finished job keeps its outcome as its message; what remains stands in its history.
     let own = if job.phase.is_terminal() { remaining.unwrap_or_default() } else { &job.message };
     let remedy = "it ends by itself when everything is proven gone; a cluster that does not \
-                  answer holds it up until it answers";
+                  answer holds it up until it answers, or until somebody abandons what is left there";
     match blame.filter(|blame| blame.weight == super::Weight::Away) {
         Some(away) => {
             let both = format!("{}, {}", bare(own), away.cause);

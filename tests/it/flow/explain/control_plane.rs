@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::flow::needed;
 use crate::harness::until;
 
 async fn all_clusters(app: &App, wanted: impl Fn(&Value) -> bool) {
@@ -61,7 +62,7 @@ async fn explain_missing_api() {
     for member in MEMBERS {
         app.sandbox.faults().remove_crds(Some(member), "ray.io");
     }
-    all_clusters(&app, |cluster| cluster["neededApis"][0]["present"] == false).await;
+    all_clusters(&app, |cluster| needed(cluster, "RayJob")["present"] == false).await;
     let id = app.submit(&sample_form("alien")).await;
     let words = ["does not have the API ray.io/v1 RayJob", "install the operator"];
     told_wrong(&app, &id, &words, "placement").await;
@@ -73,7 +74,7 @@ async fn explain_target_that_does_not_fit_offers_the_one_that_would() {
     app.sandbox.faults().remove_crds(Some("member1"), "ray.io");
     until("the host sees it", async || {
         let clusters = app.get("/api/v1/clusters").await.body;
-        clusters["clusters"][0]["neededApis"][0]["present"] == false
+        needed(&clusters["clusters"][0], "RayJob")["present"] == false
     })
     .await;
     let mut form = sample_form("choosy");
