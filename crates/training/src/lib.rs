@@ -6,10 +6,9 @@
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
-//! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`explain`](mod@explain) | why a job does not run, or why it ended so |
 //! | [`inspect`], [`room`](mod@room) | what clients may see of clusters, and what room these have |
-//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!

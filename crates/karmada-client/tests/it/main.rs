@@ -5,6 +5,7 @@
 mod harness;
 mod observing;
 #[cfg(test)]
+#[cfg(test)]
 mod reading;
 mod removing;
 mod tracing_back;
