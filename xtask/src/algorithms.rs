@@ -72,7 +72,7 @@ fn page(plugin: &Value) -> Result<String> {
     let mut page = String::new();
     writeln!(page, "# {}\n", text(&plugin["title"]))?;
     writeln!(page, "{}\n", text(&plugin["summary"]))?;
-    writeln!(page, "A form names it {}. ", codes(&names))?;
+    writeln!(page, "A form names it {}.", codes(&names))?;
     let workloads: Vec<String> = items(&plugin["kinds"])
         .filter(|kind| kind["workload"] == true)
         .map(|kind| format!("a {} (`{}`)", text(&kind["kind"]), text(&kind["apiVersion"])))
@@ -138,7 +138,7 @@ fn table<'a>(
             cell(&default),
             cell(&values(schema, parameter)),
             cell(&meaning),
-            cell(&condition(parameter))
+            condition(parameter)
         )?;
     }
     page.push('\n');
