@@ -2,7 +2,6 @@
 
 use std::task::Poll;
 
-use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -17,8 +16,15 @@ use crate::phase::{Desired, Phase};
 use crate::placement;
 use crate::ports::{ControlError, Effects, Moved, StoreError};
 
-/// Intents taken in one round. Few enough to finish well within the lease.
-const BATCH: u32 = 64;
+/// Intents that a process holds at once. Few enough to finish well within the lease.
+pub(super) const BATCH: u32 = 64;
+
+/// Intents that were claimed together.
+pub(super) struct Batch {
+    pub(super) intents: Vec<Claimed>,
+    /// When no step of them may go on.
+    pub(super) deadline: Instant,
+}
 
 /// How a step on one intent ended.
 pub(super) enum Step {
@@ -29,23 +35,19 @@ pub(super) enum Step {
 }
 
 impl Reconcilers {
-    /// One round. `Ok(true)` if there may be more to do at once.
-    pub(super) async fn dispatch_round(&self) -> Result<bool, StoreError> {
+    /// Claims what is due, `limit` at most.
+    pub(super) async fn claim(&self, limit: u32) -> Result<Batch, StoreError> {
         // The leases run from the claim, also for what waits for its turn: a step that outlived its
         // lease would work on a job that another process has claimed. Measured from before it, so
         // that nobody trusts a lease for longer than the store does.
         let deadline = Instant::now() + self.config.lease.mul_f64(0.75);
         let now = self.clock.now();
-        let claimed = self.store.claim(&self.config.owner, now, self.config.lease, BATCH).await?;
-        let more = claimed.len() == BATCH as usize;
-        futures_util::stream::iter(claimed)
-            .for_each_concurrent(self.config.concurrency, |intent| self.carry_out(intent, deadline))
-            .await;
-        Ok(more)
+        let intents = self.store.claim(&self.config.owner, now, self.config.lease, limit).await?;
+        Ok(Batch { intents, deadline })
     }
 
     /// Does one step for one intent and records how it went.
-    async fn carry_out(&self, intent: Claimed, deadline: Instant) {
+    pub(super) async fn carry_out(&self, intent: Claimed, deadline: Instant) {
         let step = async {
             match intent.kind {
                 IntentKind::Apply => self.apply(&intent).await,

@@ -1,7 +1,13 @@
 //! What the host depends on breaks under load.
 
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
 use super::history::History;
-use crate::harness::{PostgresServer, Setup, sample_form, send_with_key, until};
+use crate::harness::{App, PostgresServer, Setup, sample_form, send_with_key, until};
 
 #[tokio::test]
 async fn restarted_database_costs_no_promised_job() {
@@ -64,5 +70,62 @@ async fn control_plane_that_hangs_fails_or_throttles_holds_up_no_submission() {
         app.job_gone(&id).await;
         history.forget(&format!("k{fault}-waits"));
     }
+    history.check(&app).await;
+}
+
+#[tokio::test]
+async fn call_that_hangs_holds_up_its_own_job_only() {
+    let mut setup = Setup::sqlite();
+    setup.env = vec![
+        ("TRAINYARD__RECONCILE__LEASE_SECONDS", "120".to_owned()),
+        ("TRAINYARD__KARMADA__CALL_TIMEOUT_SECONDS", "60".to_owned()),
+    ];
+    let app = setup.start().await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "slow"}});
+    app.sandbox.create(None, namespace).expect("the namespace");
+    app.sandbox.faults().hang("POST */namespaces/slow/*");
+    let mut form = sample_form("slow");
+    form["namespace"] = json!("slow");
+    let slow = app.submit(&form).await;
+    until("its call hangs", async || app.sandbox.faults().hanging() == 1).await;
+    let other = app.submit(&sample_form("other")).await;
+    app.job_in_phase(&other, "Succeeded").await;
+    app.delete(&format!("/api/v1/jobs/{other}")).await;
+    app.job_gone(&other).await;
+    assert_eq!(app.sandbox.faults().hanging(), 1, "the very call");
+    assert_eq!(app.get(&format!("/api/v1/jobs/{slow}")).await.body["phase"], "Queued");
+    app.sandbox.faults().clear();
+    app.job_until(&slow, |job| job["phase"] != "Queued").await;
+}
+
+/// Sends a request and hangs up without waiting for the answer.
+async fn hang_up(app: &App, path: &str, after: u32) {
+    let address = app.host.url.trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.expect("the host listens");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it is sent");
+    // Each time at another moment of what the host does meanwhile.
+    tokio::time::sleep(Duration::from_micros(u64::from(after) * 100)).await;
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_cost_no_promised_job() {
+    let Some(setup) = Setup::postgres().await else { return };
+    let app = setup.start().await;
+    let history = History::of([app.host.url.as_str()]);
+    let toy = history.submit("toy", 0).await;
+    let rude = async {
+        for round in 0..100 {
+            let verb = if round % 2 == 0 { "suspend" } else { "resume" };
+            hang_up(&app, &format!("/api/v1/jobs/{toy}/{verb}"), round % 50).await;
+        }
+    };
+    tokio::join!(history.load("calm", 16, 2), rude);
+    app.delete(&format!("/api/v1/jobs/{toy}")).await;
+    app.job_gone(&toy).await;
+    history.forget("toy");
     history.check(&app).await;
 }
