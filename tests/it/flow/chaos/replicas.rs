@@ -127,3 +127,26 @@ async fn host_that_slept_in_a_deletion_leaves_the_next_job_of_the_name_alone() {
     assert_eq!(app.events(&second).await, events);
     assert_eq!(app.get(&format!("/api/v1/jobs/{second}")).await.body["lifecycle"], json!("Active"));
 }
+
+#[tokio::test]
+async fn hosts_that_are_replaced_under_load_break_no_promise() {
+    let Some(setup) = postgres().await else { return };
+    let mut app = setup.start().await;
+    let mut other = app.another_host().await;
+    let history = History::of([app.host.url.as_str(), other.url.as_str()]);
+    let replacing = async {
+        for round in 1..=2 {
+            history.reaches(6 * round).await;
+            let next = app.another_host().await;
+            let mut old = std::mem::replace(&mut app.host, next);
+            let status = old.terminate().await;
+            assert!(status.success(), "{status}:\n{}", old.log());
+            assert_eq!(leases(&app, &old).await, 0, "nobody has to wait for what it held");
+            // The one that is new takes the place of the one that is next to go.
+            std::mem::swap(&mut app.host, &mut other);
+            history.use_hosts([app.host.url.as_str(), other.url.as_str()]);
+        }
+    };
+    tokio::join!(history.load("rolled", 24, 4), replacing);
+    history.check(&app).await;
+}
