@@ -17,9 +17,14 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Parts of the SDK for this repository's own tests; with them would come their dependencies.
-const LEFT_OUT: [&str; 1] = ["src/testing/snapshots.rs"];
-const DEPENDENCIES_LEFT_OUT: [&str; 1] = ["insta"];
-const FEATURES_LEFT_OUT: [&str; 1] = ["snapshots"];
+const LEFT_OUT: [&str; 4] = [
+    "src/testing/clusters.rs",
+    "src/testing/properties.rs",
+    "src/testing/properties/generate.rs",
+    "src/testing/snapshots.rs",
+];
+const DEPENDENCIES_LEFT_OUT: [&str; 2] = ["insta", "proptest"];
+const FEATURES_LEFT_OUT: [&str; 2] = ["properties", "snapshots"];
 /// What the template in Rust names besides the SDK.
 const OF_THE_TEMPLATE: [&str; 3] = ["schemars", "serde", "serde_json"];
 
@@ -109,7 +114,7 @@ fn stand_alone(sdk: &Table, package: &Table, versions: &Table) -> String {
     // Lints are this workspace's matter, and the SDK's own tests stay here.
     // What it leaves out must not look like a slip of its author's.
     let known: Table = "rust.unexpected_cfgs = { level = 'warn', \
-                        check-cfg = ['cfg(feature, values(\"snapshots\"))'] }"
+                        check-cfg = ['cfg(feature, values(\"properties\", \"snapshots\"))'] }"
         .parse()
         .unwrap();
     sdk.insert("lints".to_owned(), Value::Table(known));

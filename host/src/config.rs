@@ -2,6 +2,7 @@
 //! errors, because a typo that is ignored is found in production.
 
 mod admission;
+mod placement;
 mod secret;
 mod sections;
 mod source;
@@ -14,8 +15,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use admission::Admission;
+pub use placement::{Hidden, Placement};
 pub use secret::SecretText;
-pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Plugins, Reconcile};
+pub use sections::{Database, Http, Isolation, Karmada, Log, LogFormat, Logs, Plugins, Reconcile};
 pub use source::{ConfigError, Environment, Loaded, load};
 
 /// Everything that can be set.
@@ -34,8 +36,12 @@ pub struct Config {
     pub http: Http,
     /// What plugins may emit.
     pub admission: Admission,
+    /// Where jobs may go, and what goes with them.
+    pub placement: Placement,
     /// How the loops behave.
     pub reconcile: Reconcile,
+    /// The logs of jobs.
+    pub logs: Logs,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -50,7 +56,9 @@ impl Default for Config {
             plugins: Plugins::default(),
             http: Http::default(),
             admission: Admission::default(),
+            placement: Placement::default(),
             reconcile: Reconcile::default(),
+            logs: Logs::default(),
             log: Log::default(),
         }
     }
@@ -64,7 +72,9 @@ impl Config {
         self.karmada.check(&mut wrong);
         self.plugins.check(&mut wrong);
         self.http.check(&mut wrong);
+        self.placement.check(&mut wrong);
         self.reconcile.check(&mut wrong);
+        self.logs.check(&mut wrong);
         // A step of a loop makes several calls within its lease.
         if self.karmada.call_timeout_seconds * 2 > self.reconcile.lease_seconds {
             wrong.push(

@@ -15,6 +15,7 @@ mod problem;
 mod render;
 mod request_id;
 mod server;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -23,17 +24,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header,
+};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::cors::CorsLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use app::{App, Draining};
+pub(crate) use jobs::logs::Streams;
 pub(crate) use metrics::{UPKEEP, install as install_metrics, upkeep};
 pub(crate) use openapi::document;
 pub(crate) use problem::causes;
@@ -72,7 +77,8 @@ pub(crate) fn starting_router(options: &Options) -> Router {
 /// 1. the request's id, because every later line of log and every problem names it;
 /// 2. headers of every answer, also of refusals;
 /// 3. the span, so that it covers all that follows;
-/// 4. compression, before problems are made, or their bodies would be compressed unseen;
+/// 4. compression, before problems are made, or their bodies would be compressed unseen; not of
+///    streams, whose lines it would hold back;
 /// 5. CORS, which answers a browser's preflight without a route;
 /// 6. problems, which give everything below one form;
 /// 7. panics and the timeout, closest to the handlers, whose only trace they are;
@@ -88,13 +94,18 @@ fn layered(routes: Router, options: &Options) -> Router {
         // Answers change from one second to the next, and hold what a shared cache must not keep.
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(from_fn(limits::trace))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_whole)))
         .layer(cors(options))
         .layer(from_fn(problem::finish))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(timeout)
         .layer(DefaultBodyLimit::max(options.max_body_bytes));
     routes.fallback(no_route).layer(layers)
+}
+
+/// Whether an answer is not a stream whose parts are wanted as they come.
+fn is_whole(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(jobs::logs::UNBUFFERED)
 }
 
 /// Sets a header unless the handler set another value.
@@ -113,6 +124,7 @@ fn cors(options: &Options) -> CorsLayer {
             header::CONTENT_TYPE,
             header::AUTHORIZATION,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
             request_id::NAME,
         ])
         .expose_headers([header::LOCATION, header::LINK, request_id::NAME])

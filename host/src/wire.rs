@@ -1,7 +1,7 @@
 //! The composition root: the only file that names concrete adapters.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use training::IdSource as _;
 use training::clock::{RandomIds, SystemClock};
+use training::logs::{Archiver, LogPorts, Redactor};
 use training::plugins::{Follower, PluginPorts};
-use training::ports::{ComponentArchive, ControlPlane, JobStore, Plugins};
+use training::ports::{ComponentArchive, ControlPlane, JobStore, Members, Plugins};
 use training::reconcile::{Reconcilers, Stop};
 use training::submit::SubmitPorts;
 
 use crate::config::{Config, Isolation};
-use crate::http::{self, App, Draining, UPKEEP, causes};
+use crate::http::{self, App, Draining, Streams, UPKEEP, causes};
 use crate::lifecycle::Lifecycle;
 
 /// Pauses between two tries to reach the database at the start: short at first, because it often
@@ -102,8 +103,11 @@ async fn wire_rest(
         origin: origin.clone(),
         gpu_resources: config.karmada.gpu_resources.clone(),
     };
-    let control: Arc<dyn ControlPlane> =
+    let redactor = Arc::new(redactor(config, &control.kubeconfig)?);
+    let client =
         karmada_client::connect(control, lifecycle.tasks(), lifecycle.soft().clone()).await?;
+    let control: Arc<dyn ControlPlane> = Arc::clone(&client) as Arc<dyn ControlPlane>;
+    let members: Arc<dyn Members> = client;
     let plugins: Arc<dyn Plugins> = Arc::clone(&runtime) as Arc<dyn Plugins>;
     if plugins.list().is_empty() {
         tracing::warn!(
@@ -134,9 +138,25 @@ async fn wire_rest(
             Arc::clone(&control),
             Arc::new(SystemClock),
             Arc::new(RandomIds),
-            config.reconcile.config(owner),
+            training::reconcile::Config {
+                allowed_clusters: config.placement.allowed(),
+                dependents: config.placement.dependents(),
+                ..config.reconcile.config(owner.clone())
+            },
         );
-        start_loops(reconcilers, lifecycle);
+        let archiver = config.logs.archive.then(|| {
+            let ports = LogPorts {
+                store: Arc::clone(&store),
+                plugins: Arc::clone(&plugins),
+                control: Arc::clone(&control),
+                members: Arc::clone(&members),
+                archive: Arc::clone(&connected.archive),
+                clock: Arc::new(SystemClock),
+                redactor: Arc::clone(&redactor),
+            };
+            Arc::new(Archiver::new(ports, config.logs.limits(), owner))
+        });
+        start_loops(reconcilers, archiver, lifecycle);
     }
     let ports = SubmitPorts {
         store,
@@ -147,7 +167,24 @@ async fn wire_rest(
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(App { ports: Arc::new(ports), decisions, control, draining })
+    Ok(App {
+        ports: Arc::new(ports),
+        decisions,
+        control,
+        members,
+        archive: Arc::clone(&connected.archive),
+        redactor,
+        streams: Streams::new(config.logs.max_streams),
+        draining,
+    })
+}
+
+/// What this host knows to be secret, and what its operator says.
+fn redactor(config: &Config, kubeconfig: &Path) -> anyhow::Result<Redactor> {
+    let mut secrets = config.database.url.passwords();
+    secrets.extend(karmada_client::secrets(kubeconfig)?);
+    Redactor::new(secrets, &config.logs.redact)
+        .map_err(|(index, why)| anyhow::anyhow!("logs.redact[{index}]: {why}"))
 }
 
 /// The soft stop as the loops of the domain know it.
@@ -169,8 +206,16 @@ async fn keep_metrics(soft: CancellationToken) {
     }
 }
 
-fn start_loops(reconcilers: Reconcilers, lifecycle: &Lifecycle) {
+fn start_loops(reconcilers: Reconcilers, archiver: Option<Arc<Archiver>>, lifecycle: &Lifecycle) {
     let stopped = stop_of(lifecycle);
+    let reconcilers = match archiver {
+        None => reconcilers,
+        Some(archiver) => {
+            let (stopped, archive) = (stopped.clone(), Arc::clone(&archiver));
+            lifecycle.spawn_essential("log-archive", async move { archive.run(stopped).await });
+            reconcilers.archiving(archiver)
+        }
+    };
     let (dispatch, observe, reap) = (reconcilers.clone(), reconcilers.clone(), reconcilers);
     let (to_observe, to_reap) = (stopped.clone(), stopped.clone());
     lifecycle.spawn_essential("dispatch", async move { dispatch.dispatch(stopped).await });

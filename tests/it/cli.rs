@@ -53,3 +53,73 @@ async fn refused_form_prints_each_field_and_exits_1() {
         text(&output.stderr)
     );
 }
+
+/// Lets clients reach the host, and cuts the first connection after so many bytes of its answer.
+async fn cutting_proxy(host: String, after: usize) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    // Its tasks end with the test.
+    let tasks = tokio_util::task::TaskTracker::new();
+    let inner = tasks.clone();
+    tasks.spawn(async move {
+        let mut left = Some(after);
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut host = tokio::net::TcpStream::connect(&host).await.expect("the host");
+            let Some(mut left) = left.take() else {
+                inner.spawn(async move {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut host).await;
+                });
+                continue;
+            };
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_host, mut to_host) = host.into_split();
+            let asking = inner.spawn(async move {
+                let _ = tokio::io::copy(&mut from_client, &mut to_host).await;
+            });
+            let mut piece = [0; 512];
+            while left > 0 {
+                let read = from_host.read(&mut piece).await.unwrap_or(0);
+                let some = read.min(left);
+                if some == 0 || to_client.write_all(&piece[..some]).await.is_err() {
+                    break;
+                }
+                left -= some;
+            }
+            asking.abort();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn logs_follow_a_job_through_a_broken_connection_and_outlive_it() {
+    let app = Setup::sqlite().speed(2.0).start().await;
+    let id = app.submit(&sample_form("typed")).await;
+    app.job_in_phase(&id, "Running").await;
+    let last = trainyard(&app, &["logs", &id, "--tail", "1", "--timestamps"]).await;
+    for role in ["[head/", "[worker/"] {
+        let of: Vec<&str> =
+            text(&last.stdout).lines().filter(|line| line.starts_with(role)).collect();
+        assert!(of.len() == 1 && of[0].contains("] 20"), "{}", text(&last.stdout));
+    }
+    let host = app.host.url.trim_start_matches("http://").to_owned();
+    let proxy = cutting_proxy(host, 2500).await;
+    let mut command = Command::new(program("trainyard"));
+    command.args(["--server", &proxy, "logs", &id, "-f", "--role", "driver"]);
+    let followed = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+    let followed = followed.await.expect("it ends");
+    assert!(followed.status.success(), "{}", text(&followed.stderr));
+    let whole = trainyard(&app, &["logs", &id, "--role", "driver"]).await;
+    assert!(text(&whole.stdout).ends_with("Training finished.\n"), "{}", text(&whole.stdout));
+    assert_eq!(text(&followed.stdout), text(&whole.stdout), "no line is lost or twice");
+    assert!(followed.stdout.len() > 200, "the connection broke in the middle");
+
+    trainyard(&app, &["delete", &id]).await;
+    app.job_gone(&id).await;
+    let after = trainyard(&app, &["logs", &id, "--role", "driver"]).await;
+    assert_eq!(text(&after.stdout), text(&whole.stdout));
+    let wrong = trainyard(&app, &["logs", &id, "--role", "nobody"]).await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("Roles: driver"), "{}", text(&wrong.stderr));
+}

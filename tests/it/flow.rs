@@ -1,8 +1,11 @@
 //! Whole lives of jobs, and what may go wrong on the way.
 
+mod algorithms;
 mod chaos;
 mod crash;
 mod life;
 mod lifecycle;
+mod logs;
 mod outage;
+mod placement;
 mod removal;

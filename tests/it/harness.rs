@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use database::Database;
-pub(crate) use http::{Answer, send, send_with_key};
+pub(crate) use http::{Answer, Event, EventStream, send, send_with_key};
 use karmada_sandbox::{Config, Sandbox, TimeMode};
 pub(crate) use postgres::PostgresServer;
-pub(crate) use process::{Host, plugins_dir, program};
+pub(crate) use process::{Host, all_plugins_dir, plugins_dir, program};
 use serde_json::{Value, json};
 
 /// The longest that a test waits for a state. Far above what is needed; a test that needs it
@@ -50,6 +50,13 @@ impl Setup {
     pub(crate) fn own_plugins(self) -> Self {
         std::fs::create_dir(self.dir.path().join("plugins")).expect("a plugin directory");
         Self { own_plugins: true, ..self }
+    }
+
+    /// Settings that the environment cannot express, as TOML.
+    pub(crate) fn config(self, toml: &str) -> Self {
+        let file = self.dir.path().join(process::CONFIG_FILE);
+        std::fs::write(file, toml).expect("the configuration is written");
+        self
     }
 
     /// Where this host's plugins are.
@@ -150,6 +157,36 @@ impl App {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         http::send(&self.host.url, "DELETE", path, None).await
+    }
+
+    /// Opens an answer without reading its body.
+    pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut request = reqwest::Client::new().get(format!("{}{path}", self.host.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("the host answers")
+    }
+
+    /// Opens a stream of events.
+    pub(crate) async fn stream_of(&self, path: &str) -> EventStream {
+        EventStream::new(self.open(path, &[("accept", "text/event-stream")]).await)
+    }
+
+    /// Every event of a stream that ends, after the one with an id if there is one.
+    pub(crate) async fn events_of(&self, path: &str, after: Option<&str>) -> Vec<Event> {
+        let mut headers = vec![("accept", "text/event-stream")];
+        headers.extend(after.map(|id| ("last-event-id", id)));
+        let mut stream = EventStream::new(self.open(path, &headers).await);
+        let mut events = Vec::new();
+        let reading = async {
+            while let Some(event) = stream.next().await {
+                events.push(event);
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, reading).await.is_ok();
+        assert!(ended, "the stream never ended: {events:#?}");
+        events
     }
 
     /// Sends a request in somebody's name.

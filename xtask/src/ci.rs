@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::setup::Repo;
-use crate::{cmd, deny, openapi, setup, test, tidy};
+use crate::{algorithms, cmd, deny, openapi, setup, test, tidy};
 
 /// In the order they run: what fails fastest comes first.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,8 @@ pub(crate) enum Step {
     Test,
     /// docs/openapi.json is what the code says
     Openapi,
+    /// docs/algorithms is what the plugins say
+    Algorithms,
 }
 
 impl Step {
@@ -37,6 +39,7 @@ impl Step {
             Self::Doc => "doc",
             Self::Test => "test",
             Self::Openapi => "openapi",
+            Self::Algorithms => "algorithms",
         }
     }
 
@@ -59,6 +62,7 @@ impl Step {
                 test::run(repo, &test::Options { ci: true, conformance: false, args: Vec::new() })
             }
             Self::Openapi => openapi::run(repo, true),
+            Self::Algorithms => algorithms::run(repo, true),
         }
     }
 }

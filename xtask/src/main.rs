@@ -2,6 +2,7 @@
 //!
 //! Each command is one file. Nothing here knows about jobs, clusters or algorithms.
 
+mod algorithms;
 mod bench;
 mod ci;
 mod cmd;
@@ -72,6 +73,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/algorithms from the plugins
+    Algorithms {
+        /// Fail when a page is not up to date, instead of writing it
+        #[arg(long)]
+        check: bool,
+    },
     /// Write docs/openapi.json from the host's code
     Openapi {
         /// Fail when the file is not up to date, instead of writing it
@@ -111,6 +118,7 @@ fn run(args: Args) -> Result<()> {
         Command::Bench { args } => bench::run(&repo, &args),
         Command::Tidy => tidy::run(&repo),
         Command::Contract { check } => contract::run(&repo, check),
+        Command::Algorithms { check } => algorithms::run(&repo, check),
         Command::Openapi { check } => openapi::run(&repo, check),
     }
 }

@@ -5,6 +5,7 @@ mod algorithms;
 mod clusters;
 mod health;
 mod jobs;
+mod logs;
 mod plugins;
 mod problem;
 mod render;
@@ -16,6 +17,7 @@ pub use jobs::{
     AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,
     JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,
 };
+pub use logs::{LogEndView, LogLineView, LogNoteView};
 pub use plugins::{
     CanaryRequest, CanaryView, KeptVersionView, PinRequest, PluginDetail, PluginEventPage,
     PluginEventView, PluginList, PluginVersionView, RejectedFileView, RouteView, UsageView,

@@ -60,6 +60,8 @@ pub enum ErrorCode {
     StoreUnavailable,
     /// Karmada does not answer.
     ControlPlaneUnavailable,
+    /// No log of the job can be read now.
+    LogsUnavailable,
     /// The host did not finish the request in time.
     RequestTimeout,
 }
@@ -92,6 +94,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::StoreUnavailable,
         Self::ControlPlaneUnavailable,
+        Self::LogsUnavailable,
         Self::RequestTimeout,
     ];
 
@@ -123,6 +126,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
             Self::ControlPlaneUnavailable => "control-plane-unavailable",
+            Self::LogsUnavailable => "logs-unavailable",
             Self::RequestTimeout => "request-timeout",
         }
     }
@@ -151,7 +155,8 @@ impl ErrorCode {
             Self::PluginQuarantined
             | Self::Overloaded
             | Self::StoreUnavailable
-            | Self::ControlPlaneUnavailable => 503,
+            | Self::ControlPlaneUnavailable
+            | Self::LogsUnavailable => 503,
             Self::RequestTimeout => 504,
         }
     }
@@ -184,6 +189,7 @@ impl ErrorCode {
             Self::Overloaded => "Too many requests at once",
             Self::StoreUnavailable => "The job store is unavailable",
             Self::ControlPlaneUnavailable => "Failed to list member clusters",
+            Self::LogsUnavailable => "No log can be read now",
             Self::RequestTimeout => "The request took too long",
         }
     }

@@ -93,6 +93,8 @@ pub(crate) enum Command {
         /// The job's id.
         id: String,
     },
+    /// Show what the containers of a job write, also after they are gone.
+    Logs(Logs),
     /// Show the manifests of a job.
     Manifests {
         /// The job's id.
@@ -173,6 +175,37 @@ pub(crate) enum Command {
     },
     /// See and decide which versions of plugins serve.
     Plugins(Plugins),
+}
+
+/// Which logs to show.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// The job's id.
+    pub(crate) id: String,
+    /// Go on until the job is over.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only so many of the last lines of each container.
+    #[arg(long)]
+    pub(crate) tail: Option<u64>,
+    /// Only lines since a time, or since so long ago: `10m`, `1h30m`.
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Containers of this name instead of those that matter most.
+    #[arg(short, long)]
+    pub(crate) container: Option<String>,
+    /// Only pods of this role: `driver`, `head`, `worker`.
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+    /// Only this pod of each role: its name, or its number from 0.
+    #[arg(long)]
+    pub(crate) replica: Option<String>,
+    /// Of the run of each container before its last one.
+    #[arg(short, long)]
+    pub(crate) previous: bool,
+    /// Put its time before each line.
+    #[arg(long)]
+    pub(crate) timestamps: bool,
 }
 
 /// What is done about plugins.

@@ -8,6 +8,9 @@ use serde_json::Value;
 /// Longest wait for an answer; the host itself gives up after 30 s.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
+/// Longest silence of a stream; the host gives a sign of life every 15 s.
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// Why a command did not do as asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -24,6 +27,7 @@ pub(crate) enum Failure {
 /// The host's API.
 pub(crate) struct Client {
     http: reqwest::Client,
+    streams: reqwest::Client,
     base: String,
 }
 
@@ -34,13 +38,19 @@ impl Client {
             .user_agent(concat!("trainyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::Transport(error.to_string()))?;
+        let streams = reqwest::Client::builder()
+            .connect_timeout(TIMEOUT)
+            .read_timeout(SILENCE)
+            .user_agent(concat!("trainyard/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::Transport(error.to_string()))?;
         let base = server.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") {
             return Err(Failure::Input(format!(
                 "the server `{server}` is not an `http://` URL; TLS is not spoken here"
             )));
         }
-        Ok(Self { http, base })
+        Ok(Self { http, streams, base })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -84,33 +94,74 @@ impl Client {
         self.send(request).await
     }
 
+    /// Opens a stream of events, after the one with this id if there is one.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> Result<EventStream, Failure> {
+        let mut request = self.streams.get(self.url(path)).header("accept", "text/event-stream");
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(EventStream(response));
+        }
+        let status = response.status();
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
+        Err(refusal(status, &text))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::Transport(format!("no answer from {}: {}", self.base, chain(error)))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
-        let unreachable = |error: reqwest::Error| {
-            let mut text = format!("no answer from {}: {error}", self.base);
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
-            Failure::Transport(text)
-        };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let text = response.text().await.map_err(unreachable)?;
-        let unreadable = || {
-            Failure::Transport(format!("the server answered {status} with something unreadable"))
-        };
+        let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return serde_json::from_str(&text).map_err(|_| unreadable());
+            return serde_json::from_str(&text).map_err(|_| unreadable(status));
         }
-        match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => Err(Failure::Problem(Box::new(problem))),
-            Err(_) => Err(unreadable()),
-        }
+        Err(refusal(status, &text))
+    }
+}
+
+/// An answer that has no end yet.
+pub(crate) struct EventStream(reqwest::Response);
+
+impl EventStream {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let broken = |error| Failure::Transport(format!("the stream broke: {}", chain(&error)));
+        Ok(self.0.chunk().await.map_err(broken)?.map(Vec::from))
+    }
+}
+
+/// An error and everything below it, as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn unreadable(status: reqwest::StatusCode) -> Failure {
+    Failure::Transport(format!("the server answered {status} with something unreadable"))
+}
+
+fn refusal(status: reqwest::StatusCode, text: &str) -> Failure {
+    match serde_json::from_str::<Problem>(text) {
+        Ok(problem) => Failure::Problem(Box::new(problem)),
+        Err(_) => unreadable(status),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod lifecycle;
+mod logs;
 mod plugins;
 
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -51,6 +52,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
         }
         Command::Status { id, watch: true } => follow(&client, output, id).await.map(drop),
         Command::Events { id } => events(&client, output, id).await,
+        Command::Logs(wanted) => logs::run(&client, output, wanted).await,
         Command::Manifests { id } => {
             let answer = client.get(&format!("{}/manifests", job_path(id))).await?;
             printer::json(&answer);

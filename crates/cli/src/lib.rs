@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod commands;
 mod printer;
+mod sse;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,16 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", printable(text));
 }
 
+/// Prints one line of data that more will follow. `false` if nobody reads them any more.
+pub(crate) fn data(text: &str) -> bool {
+    writeln!(std::io::stdout(), "{}", printable(text)).is_ok()
+}
+
+/// Says something that belongs to the data without being part of it.
+pub(crate) fn remark(text: &str) {
+    complain(text);
+}
+
 /// Says something to the person, if there is one.
 pub(crate) fn talk(text: &str) {
     if std::io::stderr().is_terminal() {

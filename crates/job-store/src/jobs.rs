@@ -17,6 +17,7 @@ use crate::dialect::Dialect;
 use crate::error;
 use crate::events::{self, Line};
 use crate::intents;
+use crate::logs;
 use crate::rows::{self, BundleRow, JobRow, KeyRow, job_columns};
 use crate::store::SqlStore;
 
@@ -338,6 +339,9 @@ impl Write<Db> for Transition {
         }
         for kind in &self.effects.enqueue {
             intents::Queue::<Db>::enqueue(&mut *connection, row, *kind).await?;
+        }
+        if let Some(request) = logs::Request::of_change(row) {
+            Write::<Db>::run(&request, connection).await?;
         }
         Ok(Outcome::Keep(Moved::Done))
     }

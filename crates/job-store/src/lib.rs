@@ -1,10 +1,11 @@
 //! Jobs in PostgreSQL or SQLite: the only source of truth, behind [`training::ports::JobStore`] and,
-//! for what is kept about plugins, [`training::ports::PluginRegistry`].
+//! for what is kept about plugins, [`training::ports::PluginRegistry`]; for logs,
+//! [`training::ports::LogArchive`].
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
-//! | [`jobs`], [`intents`], [`events`], [`plugins`] | one SQL text for both databases |
+//! | [`jobs`], [`intents`], [`events`], [`plugins`], [`logs`] | one SQL text for both databases |
 //! | [`history`] | a session for programs that only look back |
 //! | [`dialect`] | the little that differs |
 //! | [`rows`] | between rows and values; the mirror types of stored JSON |
@@ -21,6 +22,7 @@ mod events;
 mod history;
 mod intents;
 mod jobs;
+mod logs;
 mod migrate;
 mod plugins;
 mod rows;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use training::IdSource;
-use training::ports::{JobStore, PluginRegistry};
+use training::ports::{JobStore, LogArchive, PluginRegistry};
 
 pub use error::ConnectError;
 pub use history::{History, HistoryQuery, StoredJob};
@@ -88,6 +90,8 @@ pub struct Connected {
     pub store: Arc<dyn JobStore>,
     /// What is kept about plugins, in the same database.
     pub registry: Arc<dyn PluginRegistry>,
+    /// Logs that outlive their pods, in the same database.
+    pub archive: Arc<dyn LogArchive>,
     closing: Arc<dyn store::Close>,
 }
 
@@ -117,11 +121,15 @@ pub async fn connect(config: &Config, ids: &dyn IdSource) -> Result<Connected, C
     }
 }
 
-fn connected<S: JobStore + PluginRegistry + store::Close + 'static>(store: S) -> Connected {
+fn connected<S>(store: S) -> Connected
+where
+    S: JobStore + PluginRegistry + LogArchive + store::Close + 'static,
+{
     let store = Arc::new(store);
     Connected {
         closing: Arc::clone(&store) as Arc<dyn store::Close>,
         registry: Arc::clone(&store) as Arc<dyn PluginRegistry>,
+        archive: Arc::clone(&store) as Arc<dyn LogArchive>,
         store,
     }
 }

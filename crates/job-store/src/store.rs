@@ -33,6 +33,7 @@ pub(crate) trait Close: Send + Sync {
 pub(crate) struct SqlStore<B> {
     pub(crate) backend: B,
     hint: Arc<Notify>,
+    pub(crate) archive_hint: Arc<Notify>,
     /// Dates kept components: who compiles one has no clock.
     pub(crate) clock: SystemClock,
 }
@@ -44,6 +45,12 @@ impl<B> SqlStore<B> {
     fn ring(&self) {
         self.hint.notify_waiters();
         self.hint.notify_one();
+    }
+
+    /// The same for whoever fetches logs.
+    pub(crate) fn ring_archive(&self) {
+        self.archive_hint.notify_waiters();
+        self.archive_hint.notify_one();
     }
 }
 
@@ -58,7 +65,12 @@ impl<B: Backend> Close for SqlStore<B> {
 impl SqlStore<B> {
     /// Takes the migrated database into use.
     pub(crate) async fn open(backend: B, ids: &dyn IdSource) -> Result<Self, ConnectError> {
-        let store = Self { backend, hint: Arc::default(), clock: SystemClock };
+        let store = Self {
+            backend,
+            hint: Arc::default(),
+            archive_hint: Arc::default(),
+            clock: SystemClock,
+        };
         store.adopt(ids).await.inspect_err(|_| {
             tracing::debug!("The database answers but cannot be used");
         })?;
@@ -171,6 +183,9 @@ impl JobStore for SqlStore<B> {
         let moved = self.backend.write(Transition::new(after, event, effects)?).await?;
         if moved == Moved::Done && !effects.enqueue.is_empty() {
             self.ring();
+        }
+        if moved == Moved::Done && after.finished_at.is_some() {
+            self.ring_archive();
         }
         Ok(moved)
     }

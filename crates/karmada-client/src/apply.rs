@@ -78,7 +78,7 @@ impl<'a> Order<'a> {
                 same_origin && existing.label(LABEL_JOB_ID) == job_id.as_str()
             }
             // A volume and the policy over it outlive the job that made them.
-            Write::Apply | Write::CreateOrKeep => same_origin,
+            Write::Apply | Write::CreateOrKeep | Write::Offer | Write::Grow => same_origin,
         }
     }
 }
@@ -146,11 +146,17 @@ impl KarmadaClient {
         if existing.is_being_deleted() {
             return Err(about_to_be_free(object));
         }
-        if !order.may_adopt(&existing, job_id) {
-            return Err(ControlError::NameConflict { object: object.clone() });
-        }
-        if order.write == Write::Apply {
-            self.apply(collection, order, existing.uid()).await?;
+        let ours = order.may_adopt(&existing, job_id);
+        match order.write {
+            Write::Offer | Write::Grow if !ours => {
+                tracing::debug!("{object} is somebody's and serves as it is");
+            }
+            _ if !ours => return Err(ControlError::NameConflict { object: object.clone() }),
+            Write::Apply | Write::Offer => {
+                self.apply(collection, order, order.document.clone(), existing.uid()).await?;
+            }
+            Write::Grow => self.grow(collection, order).await?,
+            Write::Vacant | Write::Create | Write::CreateOrKeep => {}
         }
         Ok(existing.uid().to_owned())
     }
@@ -161,9 +167,9 @@ impl KarmadaClient {
         &self,
         collection: &str,
         order: &Order<'_>,
+        mut document: Value,
         uid: &str,
     ) -> Result<(), ControlError> {
-        let mut document = order.document.clone();
         if let Some(metadata) = document.pointer_mut("/metadata").and_then(Value::as_object_mut) {
             metadata.insert("uid".to_owned(), Value::from(uid));
         }
@@ -172,6 +178,37 @@ impl KarmadaClient {
             Requests::new(collection).patch(&order.object.name, &params, &Patch::Apply(&document));
         let applied: Result<Head, CallError> = self.caller.request(request).await;
         applied.map(drop).map_err(|error| self.failed("apply", &order.object, &error))
+    }
+
+    /// Adds the clusters of the order to those of the policy that is there. Fails if another host
+    /// changed it meanwhile; the next try sees what that one wrote.
+    async fn grow(&self, collection: &str, order: &Order<'_>) -> Result<(), ControlError> {
+        const NAMES: &str = "/spec/placement/clusterAffinity/clusterNames";
+        let object = &order.object;
+        let found = self.caller.find::<Value>(collection, &object.name).await;
+        let found = found.map_err(|error| self.failed("read", object, &error))?;
+        let Some(found) = found else { return Err(about_to_be_free(object)) };
+        let names = |policy: &Value| -> Vec<Value> {
+            let names = policy.pointer(NAMES).and_then(Value::as_array);
+            names.cloned().unwrap_or_default()
+        };
+        let mut all = names(&found);
+        let missing = names(order.document).into_iter().filter(|name| !all.contains(name));
+        let missing: Vec<Value> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        all.extend(missing);
+        let mut document = order.document.clone();
+        if let Some(place) = document.pointer_mut(NAMES) {
+            *place = Value::Array(all);
+        }
+        let text = |pointer| found.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        if let Some(metadata) = document.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            let version = Value::from(text("/metadata/resourceVersion"));
+            metadata.insert("resourceVersion".to_owned(), version);
+        }
+        self.apply(collection, order, document, text("/metadata/uid")).await
     }
 
     /// A merge patch of one field, of exactly the object that is meant.
@@ -189,8 +226,8 @@ impl KarmadaClient {
         let object = &workload.object;
         let collection = self.collection(object).await?;
         let mut patch = path.iter().rev().fold(json!(value), |inner, key| json!({ *key: inner }));
-        if let Some(uid) = &workload.uid {
-            patch["metadata"] = json!({ "uid": uid });
+        if let (Some(uid), Some(members)) = (&workload.uid, patch.as_object_mut()) {
+            members.insert("metadata".to_owned(), json!({ "uid": uid }));
         }
         let params = PatchParams {
             field_manager: Some(self.field_manager.clone()),

@@ -1,6 +1,7 @@
 //! From a kubeconfig to a running client. Nothing here waits for the API server: a host starts,
 //! and answers its users, while the control plane is away.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -81,6 +83,22 @@ pub async fn connect(
         field_manager: config.field_manager,
         origin: config.origin,
     }))
+}
+
+/// What a kubeconfig keeps secret: tokens, passwords and keys of all its users, so that others can
+/// take care not to show them.
+pub fn secrets(kubeconfig: &Path) -> Result<Vec<String>, ConnectError> {
+    let unusable = |source| ConnectError::Kubeconfig { path: kubeconfig.to_owned(), source };
+    let read = Kubeconfig::read_from(kubeconfig).map_err(unusable)?;
+    let mut secrets = Vec::new();
+    for user in read.auth_infos.into_iter().filter_map(|user| user.auth_info) {
+        let own = [user.token, user.password, user.client_key_data];
+        secrets.extend(own.iter().flatten().map(|secret| secret.expose_secret().to_owned()));
+        // A file that cannot be read now is the client's trouble, which says so.
+        let file = user.token_file.and_then(|path| std::fs::read_to_string(path).ok());
+        secrets.extend(file.map(|token| token.trim().to_owned()));
+    }
+    Ok(secrets)
 }
 
 async fn kube_config(config: &Config) -> Result<kube::Config, ConnectError> {

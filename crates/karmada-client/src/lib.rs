@@ -42,7 +42,7 @@ use training::ports::{
 };
 use training::{ClusterName, JobId};
 
-pub use connect::connect;
+pub use connect::{connect, secrets};
 pub use error::ConnectError;
 
 /// Everything [`connect()`] needs.

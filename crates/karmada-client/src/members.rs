@@ -16,11 +16,11 @@ use kube::core::request::Request as Requests;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use training::ClusterName;
 use training::manifest::ObjectRef;
 use training::ports::{
     EventSeen, LogBytes, LogQuery, MemberError, ObjectPage, ObjectQuery, PodSeen,
 };
+use training::{ClusterName, Timestamp};
 
 use crate::KarmadaClient;
 use crate::error::{Answer, CallError, chain};
@@ -233,7 +233,8 @@ impl KarmadaClient {
             follow: query.follow,
             limit_bytes: query.limit_bytes.map(signed),
             previous: query.previous,
-            since_time: query.since,
+            // Kubernetes takes whole seconds, and `kube` would round up past lines that are wanted.
+            since_time: query.since.and_then(|at| Timestamp::from_second(at.as_second()).ok()),
             tail_lines: query.tail_lines.map(signed),
             timestamps: true,
             ..LogParams::default()
@@ -248,7 +249,7 @@ impl KarmadaClient {
         let pieces = body.into_data_stream().map(move |piece| {
             // Open as long as somebody reads.
             let _held = &place;
-            piece.map(|bytes| Vec::from(bytes)).map_err(|error| MemberError::Unavailable {
+            piece.map(Vec::from).map_err(|error| MemberError::Unavailable {
                 cluster: cluster.clone(),
                 message: chain(&error),
             })
@@ -270,7 +271,7 @@ async fn open(
             return Ok(response.into_body());
         }
         let body = http_body_util::Limited::new(response.into_body(), PIECE).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(CallError::Answered(Answer::new(code.as_u16(), &body)))
     };
     tokio::time::timeout(deadline, begun).await.unwrap_or(Err(CallError::Timeout(deadline)))

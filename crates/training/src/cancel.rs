@@ -72,18 +72,15 @@ pub(crate) async fn expire(
 /// Gives up on some clusters: a stop or deletion that is under way no longer waits for the proof
 /// that the job is gone from them. What may still be there is nobody's from then on.
 ///
-/// `Ok(None)` if there is no such job, or it is already proven gone; `Ok(Some(Err(job)))` if
-/// nothing of it is being removed.
-///
 /// # Errors
-/// The store's.
+/// See [`AbandonError`].
 pub async fn abandon(
     store: &dyn JobStore,
     clock: &dyn Clock,
     id: &JobId,
     clusters: &[ClusterName],
     by: &str,
-) -> Result<Option<Result<Job, Job>>, StoreError> {
+) -> Result<Job, AbandonError> {
     let removes = |job: &Job| job.desired != Desired::Run || job.lifecycle == Lifecycle::Deleting;
     let wish = |job: &Job| {
         let new: Vec<_> =
@@ -97,8 +94,22 @@ pub async fn abandon(
     let names: Vec<&str> = clusters.iter().map(ClusterName::as_str).collect();
     let evidence = json!({ "clusters": names, "by": by });
     let how = How { kind: "Abandoned", actor: "user", evidence, enqueue: None };
-    let job = change(store, id, wish, how).await?;
-    Ok(job.map(|job| if removes(&job) { Ok(job) } else { Err(job) }))
+    let job = change(store, id, wish, how).await?.ok_or(AbandonError::Unknown)?;
+    if removes(&job) { Ok(job) } else { Err(AbandonError::NothingRemoved) }
+}
+
+/// Why a cluster cannot be given up on.
+#[derive(Debug, thiserror::Error)]
+pub enum AbandonError {
+    /// There is no such job, or it is already proven gone.
+    #[error("there is no such job")]
+    Unknown,
+    /// Nothing of the job is being removed.
+    #[error("nothing of the job is being removed")]
+    NothingRemoved,
+    /// The store failed.
+    #[error("the job could not be changed")]
+    Store(#[from] StoreError),
 }
 
 /// Asks for the end of the run; the record stays. A job that is over stays as it is.

@@ -126,6 +126,13 @@ fn read_form(
         Some("all") => Spread::All,
         _ => Spread::One,
     };
+    if let Some(locality) = form.object("locality") {
+        // Read again when the job is placed: a wish, not a condition.
+        for member in ["region", "zone", "provider"] {
+            locality.text(member, 63);
+        }
+        locality.only(&["region", "zone", "provider"]);
+    }
     let image = |member: &str| {
         let image = form.text(member, 512)?;
         form.parsed(member, values::image(image))
@@ -148,6 +155,7 @@ fn read_form(
         "customHyperparameters",
         "targetClusters",
         "placement",
+        "locality",
         "entrypoint",
         "headImage",
         "workerImage",

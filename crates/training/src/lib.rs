@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
-//! | [`admit`](mod@admit), [`placement`], [`decide`](mod@decide), [`routing`] | pure decisions |
+//! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
-//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
 //!
@@ -18,11 +18,13 @@ pub mod admit;
 pub mod cancel;
 pub mod clock;
 pub mod decide;
+pub mod dependents;
 pub mod form;
 pub mod hold;
 pub mod id;
 pub mod intent;
 pub mod job;
+pub mod logs;
 pub mod manifest;
 pub mod phase;
 pub mod placement;

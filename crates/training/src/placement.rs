@@ -68,17 +68,122 @@ fn headroom(job: &Job, cluster: &Cluster, load: &Demand) -> f64 {
         .min(share(job.demand.memory_bytes, free.memory_bytes, load.memory_bytes))
 }
 
-/// What a cluster was given that its own figures do not show yet.
-pub type Load<'a> = &'a dyn Fn(&str) -> Demand;
+/// Share of the places that the form's `locality` names which are this cluster's; 1 if it names
+/// none.
+fn locality(job: &Job, cluster: &Cluster) -> f64 {
+    let Some(wanted) = job.request.get("locality").and_then(Value::as_object) else { return 1.0 };
+    let has = [
+        ("region", cluster.region.as_deref()),
+        ("zone", cluster.zone.as_deref()),
+        ("provider", cluster.provider.as_deref()),
+    ];
+    let named: Vec<bool> = has
+        .into_iter()
+        .filter_map(|(key, has)| Some(wanted.get(key)?.as_str()? == has.unwrap_or_default()))
+        .collect();
+    if named.is_empty() {
+        return 1.0;
+    }
+    named.iter().filter(|same| **same).count() as f64 / named.len() as f64
+}
 
-/// Chooses the cluster, or the clusters, for a job.
-///
-/// `load` is the demand of jobs that we placed lately and whose pods the cluster's figures may not
-/// contain. Ties go to the cluster with less of it, then to the alphabetically first.
+/// What is known of a cluster besides its own figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// Demand of jobs that we placed there lately and whose pods its figures may not contain.
+    pub load: Demand,
+    /// How many of those jobs there are.
+    pub waiting: usize,
+    /// Share of the jobs that ended there lately which the cluster itself did not spoil.
+    pub reliability: f64,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { load: Demand::default(), waiting: 0, reliability: 1.0 }
+    }
+}
+
+/// Looks a cluster's [`Standing`] up by its name.
+pub type Standings<'a> = &'a dyn Fn(&str) -> Standing;
+
+/// How good a cluster is for a job, each part from 0 to 1. Room counts most, because a job that does
+/// not fit waits; then where the data is; then a cluster that has failed jobs before; then an even
+/// spread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Share of its free room that the job would leave over.
+    pub headroom: f64,
+    /// How far it is where the form wants the job to be.
+    pub locality: f64,
+    /// See [`Standing::reliability`].
+    pub reliability: f64,
+    /// 1 if none of our jobs waits there for room, and less with each.
+    pub spread: f64,
+}
+
+impl Score {
+    /// The weighted sum, from 0 to 1.
+    pub fn total(&self) -> f64 {
+        0.5 * self.headroom + 0.25 * self.locality + 0.15 * self.reliability + 0.1 * self.spread
+    }
+}
+
+/// A candidate, with its score or the reason why it cannot take the job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The cluster.
+    pub cluster: String,
+    /// Its score, or words that continue "cluster X …".
+    pub verdict: Result<Score, String>,
+}
+
+impl Candidate {
+    fn to_value(&self) -> Value {
+        let round = |share: f64| (share * 1000.0).round() / 1000.0;
+        match &self.verdict {
+            Ok(score) => json!({
+                "cluster": self.cluster,
+                "score": round(score.total()),
+                "headroom": round(score.headroom),
+                "locality": round(score.locality),
+                "reliability": round(score.reliability),
+                "spread": round(score.spread),
+            }),
+            Err(why) => json!({ "cluster": self.cluster, "refused": why }),
+        }
+    }
+}
+
+/// A choice, and everything that it was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Where the job goes, and why there in a sentence.
+    pub placement: Placement,
+    /// Every candidate, best first, those that cannot take the job last.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Choice {
+    /// For the history of the job.
+    pub fn evidence(&self) -> Value {
+        let clusters: Vec<&str> = self.placement.clusters.iter().map(ClusterName::as_str).collect();
+        let candidates: Vec<Value> = self.candidates.iter().map(Candidate::to_value).collect();
+        json!({ "clusters": clusters, "candidates": candidates })
+    }
+}
+
+/// Chooses the cluster, or the clusters, for a job. `allowed` are those that jobs of its namespace
+/// may use; `None` for all. Ties go to the alphabetically first.
 ///
 /// # Errors
 /// Every candidate with the reason why it cannot take the job.
-pub fn choose(job: &Job, clusters: &[Cluster], load: Load<'_>) -> Result<Placement, Vec<Unfit>> {
+pub fn choose(
+    job: &Job,
+    clusters: &[Cluster],
+    allowed: Option<&[ClusterName]>,
+    standings: Standings<'_>,
+) -> Result<Choice, Vec<Unfit>> {
     let wanted =
         |name: &ClusterName| job.target_clusters.is_empty() || job.target_clusters.contains(name);
     let mut refused: Vec<Unfit> = job
@@ -90,49 +195,77 @@ pub fn choose(job: &Job, clusters: &[Cluster], load: Load<'_>) -> Result<Placeme
             why: "is not registered with Karmada".to_owned(),
         })
         .collect();
-    let mut fit: Vec<(&Cluster, f64, Demand)> = Vec::new();
+    let mut fit: Vec<(&Cluster, Score)> = Vec::new();
     for cluster in clusters.iter().filter(|cluster| wanted(&cluster.name)) {
-        let taken = load(cluster.name.as_str());
-        match unfit(job, cluster, &taken) {
+        let standing = standings(cluster.name.as_str());
+        let forbidden = allowed.is_some_and(|allowed| !allowed.contains(&cluster.name));
+        let why = forbidden
+            .then(|| format!("is not for jobs of namespace {}", job.namespace))
+            .or_else(|| unfit(job, cluster, &standing.load));
+        match why {
             Some(why) => refused.push(Unfit { cluster: cluster.name.to_string(), why }),
-            None => fit.push((cluster, headroom(job, cluster, &taken), taken)),
+            None => fit.push((cluster, score(job, cluster, &standing))),
         }
     }
-    if job.spread == Spread::All {
-        if !refused.is_empty() || fit.is_empty() {
-            return Err(refused);
-        }
-        let clusters: Vec<ClusterName> =
-            fit.iter().map(|(cluster, ..)| cluster.name.clone()).collect();
-        let reason = format!("The job asked for every candidate cluster: {} runs.", clusters.len());
-        return Ok(Placement { clusters, reason });
-    }
-    fit.sort_by(|(a, room_a, load_a), (b, room_b, load_b)| {
-        room_b
-            .total_cmp(room_a)
-            .then_with(|| load_a.cpu_millis.cmp(&load_b.cpu_millis))
-            .then_with(|| a.name.cmp(&b.name))
-    });
-    let Some((best, room, _)) = fit.first() else {
+    if job.spread == Spread::All && !refused.is_empty() || fit.is_empty() {
         return Err(refused);
+    }
+    fit.sort_by(|(a, score_a), (b, score_b)| {
+        score_b.total().total_cmp(&score_a.total()).then_with(|| a.name.cmp(&b.name))
+    });
+    let placement = if job.spread == Spread::All {
+        let clusters: Vec<ClusterName> =
+            fit.iter().map(|(cluster, _)| cluster.name.clone()).collect();
+        let reason = format!("The job asked for every candidate cluster: {} runs.", clusters.len());
+        Placement { clusters, reason }
+    } else {
+        the_best(&fit, &refused)
+    };
+    let scored = fit.iter().map(|(cluster, score)| Candidate {
+        cluster: cluster.name.to_string(),
+        verdict: Ok(*score),
+    });
+    let unfit = refused
+        .into_iter()
+        .map(|unfit| Candidate { cluster: unfit.cluster, verdict: Err(unfit.why) });
+    let candidates = scored.chain(unfit).collect();
+    Ok(Choice { placement, candidates })
+}
+
+fn score(job: &Job, cluster: &Cluster, standing: &Standing) -> Score {
+    Score {
+        headroom: headroom(job, cluster, &standing.load),
+        locality: locality(job, cluster),
+        reliability: standing.reliability,
+        spread: 1.0 / (1.0 + standing.waiting as f64),
+    }
+}
+
+/// The first of the fit, with the reason.
+fn the_best(fit: &[(&Cluster, Score)], refused: &[Unfit]) -> Placement {
+    let Some((best, score)) = fit.first() else {
+        return Placement { clusters: Vec::new(), reason: String::new() };
     };
     let others = match (fit.len() - 1, refused.len()) {
         (0, 0) => "it is the only candidate".to_owned(),
-        (0, _) => format!("the only fit one; {}", sentence(&refused)),
-        (1, 0) => "one other fit candidate has no more".to_owned(),
-        (more, 0) => format!("{more} other fit candidates have no more"),
-        (more, _) => format!("{more} other fit, none with more; {}", sentence(&refused)),
+        (0, _) => format!("the only fit one; {}", sentence(refused)),
+        (1, 0) => "one other fit candidate scores no better".to_owned(),
+        (more, 0) => format!("{more} other fit candidates score no better"),
+        (more, _) => format!("{more} other fit, none scores better; {}", sentence(refused)),
     };
-    let reason = if best.free.is_some() {
-        format!(
-            "Cluster {} is ready, has the API, and keeps {:.0} % of its free room: {others}.",
-            best.name,
-            room * 100.0
-        )
-    } else {
-        format!("Cluster {} is ready and has the API; {others}.", best.name)
-    };
-    Ok(Placement { clusters: vec![best.name.clone()], reason })
+    let mut has = vec!["is ready".to_owned(), "has the API".to_owned()];
+    if best.free.is_some() {
+        has.push(format!("keeps {:.0} % of its free room", score.headroom * 100.0));
+    }
+    if score.locality < 1.0 {
+        has.push("is not where the form would like it".to_owned());
+    }
+    if score.reliability < 1.0 {
+        has.push(format!("spoiled {:.0} % of its last jobs", (1.0 - score.reliability) * 100.0));
+    }
+    let last = has.pop().unwrap_or_default();
+    let reason = format!("Cluster {} {} and {last}: {others}.", best.name, has.join(", "));
+    Placement { clusters: vec![best.name.clone()], reason }
 }
 
 /// Lists refusals for a sentence: `cluster a is not ready (X); cluster b …`.
@@ -239,14 +372,20 @@ pub fn policies(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<Val
     .collect()
 }
 
-/// Everything to write, in order: a look whether the workload's name is free, policies, storage,
-/// configuration, and last the workload, before which nothing runs. The uid of the workload is
-/// the last one returned.
-pub fn write_orders(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<WriteOrder> {
+/// Everything to write, in order: a look whether the workload's name is free, what the job refers to
+/// and does not bring along, policies, storage, configuration, and last the workload, before which
+/// nothing runs. The uid of the workload is the last one returned.
+pub fn write_orders(
+    job: &Job,
+    bundle: &Bundle,
+    clusters: &[ClusterName],
+    dependents: Vec<WriteOrder>,
+) -> Vec<WriteOrder> {
     let order =
         |manifest: &Manifest, write| WriteOrder { document: manifest.document.clone(), write };
     let mut orders: Vec<WriteOrder> =
         bundle.with_role(Role::Workload).map(|manifest| order(manifest, Write::Vacant)).collect();
+    orders.extend(dependents);
     orders.extend(
         policies(job, bundle, clusters)
             .into_iter()
@@ -267,8 +406,12 @@ mod tests {
     use super::*;
     use crate::testing_values::{cluster, job, sample_bundle};
 
-    fn nothing(_: &str) -> Demand {
-        Demand::default()
+    fn nothing(_: &str) -> Standing {
+        Standing::default()
+    }
+
+    fn choose(job: &Job, clusters: &[Cluster], at: Standings<'_>) -> Result<Placement, Vec<Unfit>> {
+        super::choose(job, clusters, None, at).map(|choice| choice.placement)
     }
 
     #[test]
@@ -309,11 +452,47 @@ mod tests {
     #[test]
     fn what_was_placed_lately_counts_as_taken() {
         let clusters = [cluster("a", 10), cluster("b", 9)];
-        let load = |name: &str| {
-            if name == "a" { job("j").demand } else { Demand::default() }
+        let standings = |name: &str| {
+            let load = if name == "a" { job("j").demand } else { Demand::default() };
+            Standing { load, waiting: usize::from(name == "a"), ..Standing::default() }
         };
-        let placement = choose(&job("k"), &clusters, &load).unwrap();
+        let placement = choose(&job("k"), &clusters, &standings).unwrap();
         assert_eq!(placement.clusters, vec![ClusterName::parse("b").unwrap()]);
+    }
+
+    #[test]
+    fn place_and_past_decide_between_equal_clusters_and_every_candidate_is_on_record() {
+        let mut here = cluster("b", 10);
+        here.region = Some("north".to_owned());
+        let clusters = [cluster("a", 10), here, cluster("c", 0)];
+        let mut picky = job("j");
+        picky.request = json!({"locality": {"region": "north"}});
+        let choice = super::choose(&picky, &clusters, None, &nothing).unwrap();
+        assert_eq!(choice.placement.clusters[0].as_str(), "b");
+        let evidence = choice.evidence();
+        let names: Vec<&Value> =
+            evidence["candidates"].as_array().unwrap().iter().map(|c| &c["cluster"]).collect();
+        assert_eq!(names, ["b", "a", "c"]);
+        assert_eq!(evidence["candidates"][1]["locality"], 0.0);
+        assert!(evidence["candidates"][2]["refused"].as_str().unwrap().contains("free"));
+        let broken = |name: &str| Standing {
+            reliability: if name == "a" { 0.5 } else { 1.0 },
+            ..Standing::default()
+        };
+        let placement = choose(&job("j"), &clusters, &broken).unwrap();
+        assert_eq!(placement.clusters[0].as_str(), "b", "{}", placement.reason);
+    }
+
+    #[test]
+    fn namespace_may_use_only_what_it_is_allowed() {
+        let clusters = [cluster("a", 10), cluster("b", 64)];
+        let allowed = [ClusterName::parse("a").unwrap()];
+        let choice = super::choose(&job("j"), &clusters, Some(&allowed), &nothing).unwrap();
+        assert_eq!(choice.placement.clusters, allowed);
+        let text = &choice.placement.reason;
+        assert!(text.contains("b is not for jobs of namespace default"), "{text}");
+        let refused = super::choose(&job("j"), &clusters, Some(&[]), &nothing).unwrap_err();
+        assert_eq!(refused.len(), 2);
     }
 
     #[test]
@@ -350,7 +529,7 @@ mod tests {
     #[test]
     fn the_workload_is_written_last() {
         let clusters = [ClusterName::parse("m").unwrap()];
-        let orders = write_orders(&job("j"), &sample_bundle("j"), &clusters);
+        let orders = write_orders(&job("j"), &sample_bundle("j"), &clusters, Vec::new());
         let kinds: Vec<&str> =
             orders.iter().map(|order| order.document["kind"].as_str().unwrap()).collect();
         assert_eq!(

@@ -1,12 +1,14 @@
 //! What the use-cases need from the outside, as traits. The adapters (`job-store`,
 //! `karmada-client`, `plugin-runtime`) implement them; tests use those of `testing`.
 
+mod archive;
 mod control;
 mod members;
 mod plugins;
 mod registry;
 mod store;
 
+pub use archive::{ArchiveState, ArchiveTask, ArchivedLog, LogArchive, LogKey};
 pub use control::{
     BindingSeen, Cluster, ControlError, ControlPlane, MemberSeen, Remaining, Removal, Seen,
     WorkloadRef, Write, WriteOrder,

@@ -10,6 +10,7 @@ mod observe;
 mod reap;
 mod remove;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::clock::{Clock, IdSource};
 use crate::decide::Patience;
+use crate::dependents::Dependents;
+use crate::id::ClusterName;
+use crate::logs::Archiver;
 use crate::ports::{ControlPlane, JobStore, Plugins};
+
+pub(crate) use observe::{reported, workload_ref};
 
 /// How the loops behave.
 #[derive(Debug, Clone)]
@@ -36,6 +42,10 @@ pub struct Config {
     pub concurrency: usize,
     /// How long a job that is over is kept before it is deleted; `None` for ever.
     pub keep_finished: Option<Duration>,
+    /// Clusters that jobs of a namespace may use; one that is not named may use all.
+    pub allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
+    /// What is done about what jobs refer to.
+    pub dependents: Dependents,
     /// How patient [`crate::decide`](mod@crate::decide) is.
     pub patience: Patience,
 }
@@ -51,6 +61,8 @@ impl Config {
             lease: Duration::from_secs(30),
             concurrency: 16,
             keep_finished: None,
+            allowed_clusters: BTreeMap::new(),
+            dependents: Dependents { share: true, provided: Vec::new() },
             patience: Patience::default(),
         }
     }
@@ -72,6 +84,7 @@ pub struct Reconcilers {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     ledger: Arc<ledger::Ledger>,
+    logs: Option<Arc<Archiver>>,
     config: Config,
 }
 
@@ -85,7 +98,12 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        Self { store, plugins, control, clock, ids, ledger: Arc::default(), config }
+        Self { store, plugins, control, clock, ids, ledger: Arc::default(), logs: None, config }
+    }
+
+    /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.
+    pub fn archiving(self, logs: Arc<Archiver>) -> Self {
+        Self { logs: Some(logs), ..self }
     }
 
     /// Carries out intents until `stop`. Run it once per process; several processes may. A step that
@@ -199,7 +217,7 @@ async fn meanwhile<T>(
 }
 
 /// Waits for the hint, the timer or the stop, whichever comes first.
-async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
+pub(crate) async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) {
     tokio::select! {
         () = hint => {}
         () = tokio::time::sleep(timer) => {}
@@ -209,7 +227,7 @@ async fn wait(hint: impl Future<Output = ()>, timer: Duration, stop: &mut Stop) 
 }
 
 /// Logs an error with its causes.
-fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
+pub(crate) fn report(what: &str, error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(error, "A round of `{what}` failed; the next one tries again");
 }
 

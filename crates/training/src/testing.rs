@@ -2,14 +2,17 @@
 //! must keep, and small valid values. Behind the feature `testing`, never in a product.
 //!
 //! An adapter runs the contract by handing a macro of its own to
-//! [`for_each_store_case!`](crate::for_each_store_case) and
-//! [`for_each_registry_case!`](crate::for_each_registry_case); every case becomes one test, on a store
+//! [`for_each_store_case!`](crate::for_each_store_case),
+//! [`for_each_registry_case!`](crate::for_each_registry_case) and
+//! [`for_each_log_case!`](crate::for_each_log_case); every case becomes one test, on a store
 //! of its own.
 
 #![expect(clippy::unwrap_used, reason = "a case of the contract fails by panicking")]
 
 pub mod contract;
+pub mod log_contract;
 mod memory;
+mod memory_logs;
 mod memory_registry;
 mod plugins;
 pub mod registry_contract;
@@ -92,11 +95,42 @@ macro_rules! for_each_registry_case {
     };
 }
 
+/// [`for_each_store_case!`](crate::for_each_store_case) for the cases in
+/// [`testing::log_contract`](crate::testing::log_contract).
+#[macro_export]
+macro_rules! for_each_log_case {
+    ($each:ident) => {
+        $each! {
+            a_job_nobody_asked_for_has_no_archive,
+            the_end_of_an_applied_run_asks_for_its_logs_once,
+            the_end_of_a_run_that_was_never_applied_asks_for_nothing,
+            a_request_is_due_until_it_is_closed,
+            concurrent_claimers_never_share_a_job,
+            the_least_tried_then_the_earliest_request_is_taken_first,
+            a_log_is_read_back_equal_in_every_field,
+            a_log_is_replaced_unless_more_of_it_is_kept,
+            old_logs_are_forgotten_and_young_ones_stay,
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{MemoryRegistry, MemoryStore, contract, registry_contract};
+    use super::{MemoryRegistry, MemoryStore, contract, log_contract, registry_contract};
+
+    macro_rules! logs_in_memory {
+        ($($name:ident),+ $(,)?) => {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                let store = Arc::new(MemoryStore::new("memory"));
+                log_contract::$name(store.clone(), store).await;
+            }
+        )+};
+    }
+
+    for_each_log_case!(logs_in_memory);
 
     macro_rules! in_memory {
         ($($name:ident),+ $(,)?) => {$(

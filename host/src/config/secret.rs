@@ -40,6 +40,49 @@ impl SecretText {
         };
         hide_parameters(&text)
     }
+
+    /// The passwords in it, as they stand and without their escapes, for those who must not show
+    /// them.
+    pub fn passwords(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some((_, rest)) = self.0.split_once("://") {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let at = rest.rfind('@').filter(|at| *at < end || rest.contains(':'));
+            let user = at.and_then(|at| rest.get(..at));
+            found.extend(user.and_then(|user| user.split_once(':')).map(|(_, word)| word));
+        }
+        for word in self.0.split(['?', '&', ' ', '\t']) {
+            if let Some((name, value)) = word.split_once('=')
+                && name.eq_ignore_ascii_case("password")
+            {
+                found.push(value.trim_matches('\''));
+            }
+        }
+        let unescaped = found.iter().filter_map(|word| unescaped(word));
+        let mut all: Vec<String> = unescaped.collect();
+        all.extend(found.into_iter().map(str::to_owned));
+        all.retain(|word| !word.is_empty());
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+/// A text without its escapes, if they are right.
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Hides `password=…` and its like, in a query as well as in a DSN of words.
@@ -106,6 +149,19 @@ mod tests {
             let secret = SecretText::new(text);
             assert_eq!(secret.to_string(), shown);
             assert!(!format!("{secret:?}").contains("pw"), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_found_with_and_without_their_escapes() {
+        for (text, passwords) in [
+            ("postgres://me:p%40ss@db/x", &["p%40ss", "p@ss"] as &[&str]),
+            ("postgres://me@db/x?password=pw&a=b", &["pw"]),
+            ("host=db password='pw' user=me", &["pw"]),
+            ("postgres://me@db/x", &[]),
+            ("sqlite:///a@b/c.db", &[]),
+        ] {
+            assert_eq!(SecretText::new(text).passwords(), passwords, "{text}");
         }
     }
 }

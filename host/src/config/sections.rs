@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use training::logs::{Limits, Redactor};
 
 use super::SecretText;
 
@@ -300,7 +301,72 @@ impl Reconcile {
     }
 }
 
-/// `[log]`
+/// `[logs]`: the logs of jobs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logs {
+    /// Streams of logs at once; more are answered with 503.
+    pub max_streams: usize,
+    /// Whether logs are kept when their pods go. Another host on the same database may do it.
+    pub archive: bool,
+    /// Of each container so many KiB are kept: the beginning and the end of its log.
+    pub archive_container_kib: usize,
+    /// Of each job so many KiB are kept.
+    pub archive_job_kib: usize,
+    /// So many seconds a stop or a deletion waits at most for the logs.
+    pub archive_hold_seconds: u64,
+    /// So many days archived logs are kept; 0 for ever.
+    pub archive_days: u32,
+    /// Regular expressions; what they or their groups match is not shown and not kept.
+    pub redact: Vec<String>,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            max_streams: 64,
+            archive: true,
+            archive_container_kib: 1024,
+            archive_job_kib: 16 * 1024,
+            archive_hold_seconds: 30,
+            archive_days: 0,
+            redact: Vec::new(),
+        }
+    }
+}
+
+impl Logs {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        let mut within = |key: &str, value: u64, least: u64, most: u64| {
+            if !(least..=most).contains(&value) {
+                wrong.push(format!("logs.{key}: it must be {least} to {most}"));
+            }
+        };
+        within("max_streams", self.max_streams as u64, 1, 10_000);
+        // One log is one row, which is packed and written at once.
+        within("archive_container_kib", self.archive_container_kib as u64, 4, 64 * 1024);
+        within("archive_job_kib", self.archive_job_kib as u64, 4, 1024 * 1024);
+        within("archive_hold_seconds", self.archive_hold_seconds, 0, 600);
+        within("archive_days", u64::from(self.archive_days), 0, 36_500);
+        if let Err((index, why)) = Redactor::new([], &self.redact) {
+            let why = why.lines().last().unwrap_or_default();
+            wrong.push(format!("logs.redact[{index}]: it is not a regular expression: {why}"));
+        }
+    }
+
+    /// How much is archived.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            container_bytes: self.archive_container_kib << 10,
+            job_bytes: self.archive_job_kib << 10,
+            hold: Duration::from_secs(self.archive_hold_seconds),
+            keep: (self.archive_days > 0)
+                .then(|| Duration::from_hours(24 * u64::from(self.archive_days))),
+        }
+    }
+}
+
+/// `[log]`: the host's own log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {

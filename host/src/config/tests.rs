@@ -71,6 +71,8 @@ fn mistakes_name_the_key() {
         ("TRAINYARD__RECONCILE__LEASE_SECONDS", "3", "reconcile.lease_seconds"),
         ("TRAINYARD__RECONCILE__LEASE_SECONDS", "19", "half of reconcile.lease_seconds"),
         ("TRAINYARD__KARMADA__CALL_TIMEOUT_SECONDS", "0", "karmada.call_timeout_seconds"),
+        ("TRAINYARD__LOGS__REDACT", "fine,(", "logs.redact[1]"),
+        ("TRAINYARD__LOGS__MAX_STREAMS", "0", "logs.max_streams"),
         ("PORT", "x", "PORT"),
         ("JOB_MONITOR_INTERVAL", "soon", "JOB_MONITOR_INTERVAL"),
         ("TRAINYARD__LISTEN", "nowhere", "listen"),

@@ -1,11 +1,14 @@
 //! What handlers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use training::logs::{LogPorts, Redactor};
 use training::plugins::PluginPorts;
-use training::ports::{ControlPlane, JobStore, Plugins};
+use training::ports::{ControlPlane, JobStore, LogArchive, Members, Plugins};
 use training::submit::SubmitPorts;
+
+use super::jobs::logs::Streams;
 
 /// The ports, and whether the host is going away. Cheap to clone.
 #[derive(Clone)]
@@ -16,6 +19,14 @@ pub(crate) struct App {
     pub(crate) decisions: PluginPorts,
     /// Only for showing clusters. A submission asks it for nothing but names from memory.
     pub(crate) control: Arc<dyn ControlPlane>,
+    /// What runs on the members. No submission asks them anything.
+    pub(crate) members: Arc<dyn Members>,
+    /// Logs that outlived their pods.
+    pub(crate) archive: Arc<dyn LogArchive>,
+    /// What no log may show.
+    pub(crate) redactor: Arc<Redactor>,
+    /// Room for streams of logs.
+    pub(crate) streams: Streams,
     /// Set when the host begins to stop.
     pub(crate) draining: Draining,
 }
@@ -25,6 +36,19 @@ impl App {
         self.ports.store.as_ref()
     }
 
+    /// Everything that reading logs needs.
+    pub(crate) fn logs(&self) -> LogPorts {
+        LogPorts {
+            store: Arc::clone(&self.ports.store),
+            plugins: Arc::clone(&self.ports.plugins),
+            control: Arc::clone(&self.control),
+            members: Arc::clone(&self.members),
+            archive: Arc::clone(&self.archive),
+            clock: Arc::clone(&self.ports.clock),
+            redactor: Arc::clone(&self.redactor),
+        }
+    }
+
     pub(crate) fn plugins(&self) -> &dyn Plugins {
         self.ports.plugins.as_ref()
     }
@@ -32,14 +56,19 @@ impl App {
 
 /// Whether the host has begun to stop: it still answers, but nobody should send more.
 #[derive(Clone, Default)]
-pub(crate) struct Draining(Arc<AtomicBool>);
+pub(crate) struct Draining(CancellationToken);
 
 impl Draining {
     pub(crate) fn begin(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.cancel();
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_cancelled()
+    }
+
+    /// Waits until it has begun.
+    pub(crate) fn begun(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
     }
 }

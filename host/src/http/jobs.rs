@@ -7,6 +7,7 @@ pub(super) mod delete;
 pub(super) mod events;
 pub(super) mod get;
 pub(super) mod list;
+pub(super) mod logs;
 pub(super) mod manifests;
 pub(super) mod retry;
 pub(super) mod status;

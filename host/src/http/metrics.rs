@@ -53,6 +53,7 @@ static RECORDER: LazyLock<PrometheusHandle> = LazyLock::new(|| {
 });
 
 fn describe() {
+    describe_gauge!("trainyard_log_streams", "Streams of logs that are being read");
     describe_counter!("trainyard_http_requests_total", "Requests that were answered");
     describe_histogram!(
         "trainyard_http_request_duration_seconds",

@@ -28,7 +28,12 @@ use super::{App, algorithms, clusters, health, jobs, metrics, plugins, render};
                        answer with a status of 400 or more is an `application/problem+json`.",
         license(name = "MIT", identifier = "MIT")
     ),
-    components(schemas(api_types::Problem, api_types::ErrorCode))
+    components(schemas(
+        api_types::Problem,
+        api_types::ErrorCode,
+        api_types::LogNoteView,
+        api_types::LogEndView
+    ))
 )]
 struct Api;
 
@@ -47,6 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::status::get_job_status))
         .routes(routes!(jobs::events::list_job_events))
         .routes(routes!(jobs::manifests::get_job_manifests))
+        .routes(routes!(jobs::logs::read_job_logs))
         .routes(routes!(jobs::verify::verify_job))
         .routes(routes!(render::render_job))
         .routes(routes!(clusters::list_clusters))

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use training::job::Provenance;
+use training::logs::LogError;
 use training::plugins::PluginError;
 use training::ports::{ControlError, FieldError, PluginFault, StoreError};
 use training::submit::SubmitError;
@@ -72,6 +73,15 @@ impl Failure {
     /// The control plane failed while it was asked for a display.
     pub(crate) fn control_plane(error: ControlError) -> Self {
         Self::ours(ErrorCode::ControlPlaneUnavailable, error)
+    }
+
+    /// There is no log to read. Told in full: which cluster does not answer is no secret.
+    pub(crate) fn logs(error: LogError) -> Self {
+        match error {
+            LogError::Store(error) => Self::store(error),
+            LogError::NoMatch(detail) => Self::refusal(ErrorCode::InvalidParameter, detail),
+            LogError::Unavailable(detail) => Self::refusal(ErrorCode::LogsUnavailable, detail),
+        }
     }
 
     /// A submission failed.

@@ -17,10 +17,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use super::stall::Stall;
 use crate::lifecycle::Lifecycle;
 
 /// Time for the head of a request, and between two requests of one connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for a client to take anything at all of what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection: it is out of files, and trying at once would only
 /// burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -105,5 +108,5 @@ fn connect(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    http.serve_connection(TokioIo::new(stream), service)
+    http.serve_connection(TokioIo::new(Stall::new(stream, WRITE_TIMEOUT)), service)
 }

@@ -91,6 +91,10 @@ impl Api {
             ports: Arc::new(ports),
             decisions,
             control: Arc::new(Away),
+            members: Arc::new(Away),
+            archive: store.clone(),
+            redactor: Arc::default(),
+            streams: Streams::new(1),
             draining: draining.clone(),
         };
         Self { router: router(app, options), store, draining }
@@ -331,9 +335,30 @@ async fn starting_host_lives_and_is_not_ready() {
 }
 
 #[tokio::test]
+async fn logs_that_cannot_be_read_are_a_problem_and_free_their_place() {
+    let api = Api::new();
+    let path = format!("/api/v1/jobs/{}/logs", api.submitted("iris").await);
+    // There is one place, so a leak would show as `overloaded`.
+    for _ in 0..3 {
+        let answer = api.get(&path).await;
+        assert_eq!(answer.problem(), (503, "logs-unavailable".to_owned()));
+        assert!(answer.text.contains("status of the job cannot be read"), "{}", answer.text);
+    }
+    for query in ["follow=perhaps", "since=soon", "format=html", "tail=99999999999", "tail=x"] {
+        let answer = api.get(&format!("{path}?{query}")).await;
+        assert_eq!(answer.problem(), (400, "invalid-parameter".to_owned()), "{query}");
+    }
+    let request = Request::builder().uri(&path).header("last-event-id", "7");
+    let answer = api.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.problem(), (400, "invalid-parameter".to_owned()));
+    let answer = api.get("/api/v1/jobs/none-00000000/logs").await;
+    assert_eq!(answer.problem(), (404, "job-not-found".to_owned()));
+}
+
+#[tokio::test]
 async fn unknown_paths_methods_and_ids_are_told_apart() {
     let api = Api::new();
-    for path in ["/x", "/api/v1/nothing", "/api/v1/jobs/a-1/logs", "/api/v1/jobs/a/b/c"] {
+    for path in ["/x", "/api/v1/nothing", "/api/v1/jobs/a-1/nothing", "/api/v1/jobs/a/b/c"] {
         assert_eq!(api.get(path).await.problem(), (404, "route-not-found".to_owned()), "{path}");
     }
     for id in ["none-00000000", "..%2F..%2Fx", "A", "%00", "a%0Ab"] {

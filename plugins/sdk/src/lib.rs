@@ -45,6 +45,7 @@ mod answer;
 pub mod bindings;
 mod choice;
 pub mod custom;
+mod findings;
 pub mod format;
 #[doc(hidden)]
 pub mod guest;
@@ -54,10 +55,12 @@ pub mod manifest;
 pub mod number;
 pub mod runtime_env;
 pub mod schema;
+pub mod secrets;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod trainer;
 mod workload;
 
 use schemars::JsonSchema;
@@ -67,6 +70,7 @@ pub use crate::bindings::trainyard::converter::types::{
     Failure, FailureClass, Finding, Kind, LogTarget, Manifest, Plan, Report, RunState,
 };
 pub use crate::custom::CustomHyperparameters;
+pub use crate::findings::{Findings, segment};
 pub use crate::job::{Channel, ChannelType, Job, Provider, Resources};
 pub use crate::text::Text;
 pub use crate::workload::{Condition, Workload};

@@ -1,8 +1,13 @@
 //! Typed manifests. Plain structs that serialise in one pass: building the same tree of generic
 //! JSON values first costs five times as much.
 
+pub mod config_map;
+pub mod deployment;
+pub mod ingress;
 pub mod job;
 pub mod meta;
+pub mod mpijob;
 pub mod pod;
 pub mod pvc;
 pub mod rayjob;
+pub mod service;

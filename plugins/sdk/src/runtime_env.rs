@@ -45,11 +45,16 @@ impl Variables<'_> {
 /// Calls `list` with a place for variables and returns the YAML document that holds them in the
 /// order they came.
 pub fn to_yaml(list: impl Fn(&mut Variables<'_>)) -> Result<String, Failure> {
+    document_to_yaml(&Document { env_vars: Map(list) })
+}
+
+/// The same for a whole document, such as one with packages.
+pub fn document_to_yaml(document: &impl Serialize) -> Result<String, Failure> {
     let mut options = SerializerOptions::default();
     // Quoted values leave no reader a choice of type.
     options.quote_all = true;
     let mut yaml = String::with_capacity(YAML_BYTES);
-    serde_saphyr::to_fmt_writer_with_options(&mut yaml, &Document { env_vars: Map(list) }, options)
+    serde_saphyr::to_fmt_writer_with_options(&mut yaml, document, options)
         .map_err(|e| internal(&format!("cannot write the runtime environment: {e}")))?;
     Ok(yaml)
 }

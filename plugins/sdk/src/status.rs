@@ -2,8 +2,14 @@
 //! cluster, which may say anything.
 
 mod batch_job;
+mod deployment;
+mod mpi_job;
+mod ray_job;
 
-pub use batch_job::batch_job;
+pub use batch_job::{batch_job, indexed_job};
+pub use deployment::deployment;
+pub use mpi_job::mpi_job;
+pub use ray_job::ray_job;
 
 /// A report is kept for ever, so what it quotes is bounded, and of one line.
 pub fn quotable(text: &str) -> String {

@@ -3,7 +3,11 @@
 //! the same folders, so a case proves the native code and the component alike.
 
 mod cases;
+#[cfg(feature = "properties")]
+pub mod clusters;
 mod form;
+#[cfg(feature = "properties")]
+pub mod properties;
 mod schema;
 #[cfg(feature = "snapshots")]
 pub mod snapshots;

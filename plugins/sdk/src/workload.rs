@@ -29,6 +29,11 @@ impl Workload {
         self.text("/metadata/name").unwrap_or_default()
     }
 
+    /// `kind`, or "".
+    pub fn kind(&self) -> &str {
+        self.text("/kind").unwrap_or_default()
+    }
+
     /// The text at an RFC 6901 pointer, if it is text and not empty.
     pub fn text(&self, pointer: &str) -> Option<&str> {
         self.0.pointer(pointer)?.as_str().filter(|text| !text.is_empty())
@@ -41,10 +46,19 @@ impl Workload {
 
     /// The condition of this type in `status.conditions`, if it holds.
     pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
+        self.find_condition(|found| {
+            text(found, "type") == Some(kind) && text(found, "status") == Some("True")
+        })
+    }
+
+    /// The same, whether it holds or not.
+    pub fn any_condition(&self, kind: &str) -> Option<Condition<'_>> {
+        self.find_condition(|found| text(found, "type") == Some(kind))
+    }
+
+    fn find_condition(&self, wanted: impl Fn(&Value) -> bool) -> Option<Condition<'_>> {
         let conditions = self.0.pointer("/status/conditions")?.as_array()?;
-        let found = conditions.iter().find(|condition| {
-            text(condition, "type") == Some(kind) && text(condition, "status") == Some("True")
-        })?;
+        let found = conditions.iter().find(|condition| wanted(condition))?;
         Some(Condition {
             reason: text(found, "reason"),
             message: text(found, "message"),

@@ -4,13 +4,14 @@
 mod channels;
 mod convert;
 mod hyperparameters;
-mod interpret;
 mod rules;
 mod settings;
 pub mod words;
 
 use plugin_sdk::manifest::rayjob;
-use plugin_sdk::{Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload};
+use plugin_sdk::{
+    Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload, status,
+};
 
 pub use crate::hyperparameters::Hyperparameters;
 pub use crate::settings::Settings;
@@ -31,7 +32,7 @@ impl Converter for Xgboost {
             title: "XGBoost",
             summary: "Gradient boosted trees on tabular data, distributed with Ray.",
             kinds: vec![
-                Kind::workload("ray.io/v1", "RayJob", "rayjobs", rayjob::MAX_NAME_LENGTH),
+                rayjob::kind(),
                 Kind::support("v1", "PersistentVolumeClaim", "persistentvolumeclaims", 63),
             ],
             examples: &[
@@ -51,7 +52,7 @@ impl Converter for Xgboost {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        interpret::interpret(workload)
+        status::ray_job(workload)
     }
 }
 

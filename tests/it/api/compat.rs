@@ -98,10 +98,3 @@ async fn algorithms_carry_the_schema_their_plugin_wrote() {
     assert_eq!(schema.body["properties"].as_object().unwrap().len(), 42);
     assert_eq!(app.get("/api/v1/algorithms/none").await.status, 404);
 }
-
-#[tokio::test]
-async fn logs_are_not_pretended() {
-    let app = Setup::sqlite().start().await;
-    let id = app.submit(&sample_form("logs")).await;
-    assert_eq!(app.get(&format!("/api/v1/jobs/{id}/logs")).await.status, 404);
-}

@@ -63,3 +63,62 @@ pub(super) async fn send_as(
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
 }
+
+/// One server-sent event.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: Value,
+    pub(crate) id: Option<String>,
+}
+
+/// A stream of events that is being read.
+pub(crate) struct EventStream {
+    response: reqwest::Response,
+    unread: String,
+}
+
+impl EventStream {
+    pub(super) fn new(response: reqwest::Response) -> Self {
+        assert_eq!(response.status(), 200);
+        let kind = response.headers().get("content-type").expect("a content type");
+        assert_eq!(kind, "text/event-stream");
+        Self { response, unread: String::new() }
+    }
+
+    /// The next event; `None` once the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let field = |name: &str| {
+                    let mut lines = event.lines();
+                    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                };
+                let data = field("data").map(|data| serde_json::from_str(data).expect("JSON"));
+                let name = field("event").unwrap_or_default().to_owned();
+                let id = field("id").map(str::to_owned);
+                self.unread = rest.to_owned();
+                // Signs of life have no data.
+                if let Some(data) = data {
+                    return Some(Event { name, data, id });
+                }
+                continue;
+            }
+            let piece = self.response.chunk().await.ok().flatten()?;
+            self.unread.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
+        }
+    }
+
+    /// The next event that is wanted; fails if the stream ends before, or takes too long.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let search = async {
+            loop {
+                let event = self.next().await.expect("the stream ended before the wanted event");
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, search).await.expect("the wanted event never came")
+    }
+}

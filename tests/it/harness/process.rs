@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use super::Database;
 
+/// Name of the configuration file of a test, in its directory.
+pub(super) const CONFIG_FILE: &str = "trainyard.toml";
+
 /// A running host.
 pub(crate) struct Host {
     child: Child,
@@ -56,6 +59,7 @@ impl Host {
         command
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(config_file(dir))
             .args(["--database-url", &database.url(dir)])
             .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
             .args(["--plugins-dir", &plugins.display().to_string()])
@@ -138,6 +142,12 @@ impl Drop for Host {
     }
 }
 
+/// The flag for the configuration file of this test, if it has one.
+fn config_file(dir: &Path) -> Vec<String> {
+    let file = dir.join(CONFIG_FILE);
+    if file.exists() { vec!["--config".to_owned(), file.display().to_string()] } else { Vec::new() }
+}
+
 /// A port that was free a moment ago.
 pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -153,14 +163,29 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The built plugins.
-pub(crate) fn plugins_dir() -> PathBuf {
+/// Every built plugin.
+pub(crate) fn all_plugins_dir() -> PathBuf {
     let dir = std::env::var_os("TRAINYARD_PLUGINS_DIR")
         .expect("TRAINYARD_PLUGINS_DIR is not set: run `cargo xtask test`");
     PathBuf::from(dir)
 }
 
+/// The one plugin that most tests need, alone: hosts that load it only are ready at once.
+pub(crate) fn plugins_dir() -> PathBuf {
+    let dir = all_plugins_dir().with_file_name("test-plugins");
+    let (from, to) = (all_plugins_dir().join("xgboost.wasm"), dir.join("xgboost.wasm"));
+    let built = std::fs::read(&from).expect("the plugin is built");
+    if std::fs::read(&to).ok().as_ref() != Some(&built) {
+        // Other tests may do the same at this moment.
+        let temporary = dir.join(format!(".{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory beside the plugins");
+        std::fs::write(&temporary, built).expect("a copy of the plugin");
+        std::fs::rename(&temporary, &to).expect("the copy is put in place");
+    }
+    dir
+}
+
 /// Compiled plugins, shared by all tests: compiling one takes a second.
 fn cache_dir() -> PathBuf {
-    plugins_dir().with_file_name("test-plugin-cache")
+    all_plugins_dir().with_file_name("test-plugin-cache")
 }

@@ -2,9 +2,10 @@
 
 use super::Violation;
 
-/// Places that exist on one machine only. `/home/ray` is a folder of the public Ray images.
+/// Places that exist on one machine only. `/home/ray` and `/home/mpiuser` are folders of public
+/// images.
 const MACHINE_PATHS: [&str; 4] = ["/home/", concat!("/ro", "ot"), concat!("/wo", "rk"), "/Users/"];
-const PUBLIC_PATHS: [&str; 2] = ["/home/ray", "/home/nonroot"];
+const PUBLIC_PATHS: [&str; 3] = ["/home/ray", "/home/nonroot", "/home/mpiuser"];
 
 /// How well-known credentials begin, and how many more characters of theirs must follow.
 const CREDENTIALS: [(&str, usize); 7] = [

@@ -73,6 +73,13 @@ pub(crate) async fn open(config: &Config) -> Result<SqliteBackend, ConnectError>
         .execute(&mut *connection)
         .await
         .map_err(ConnectError::unreachable)?;
+        sqlx::query(
+            "UPDATE log_archives SET leased_by = NULL, leased_until = NULL \
+             WHERE leased_by IS NOT NULL",
+        )
+        .execute(&mut *connection)
+        .await
+        .map_err(ConnectError::unreachable)?;
     }
     drop(connection);
     let reading = if in_memory {

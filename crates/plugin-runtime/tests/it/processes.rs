@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use training::PluginDigest;
 use training::ports::{Audience, ConversionInput, PluginFault, Plugins, VersionState};
 
-use crate::support::{WORKER, config, dir_with, info, isolated, job, start};
+use crate::support::{WORKER, config, dir_with, info, isolated, job, shipped_dir, start};
 use plugin_runtime::testing::{Guest, compilation_bomb};
 
 fn two_plugins() -> TempDir {
@@ -163,9 +163,9 @@ async fn caller_that_goes_away_leaves_a_runner_that_works() {
 
 #[tokio::test]
 async fn answers_are_the_same_in_both_places() {
-    let Some(dir) = std::env::var_os("TRAINYARD_PLUGINS_DIR") else { return };
-    let here = start(config(dir.as_ref())).await;
-    let apart = start(isolated(dir.as_ref())).await;
+    let Some(dir) = shipped_dir() else { return };
+    let here = start(config(dir.path())).await;
+    let apart = start(isolated(dir.path())).await;
     let plugin = info(&here, "xgboost");
     let given = json!({ "objective": "binary:logistic" });
     let prepared = here.prepare(&plugin.digest, &given).unwrap();

@@ -1,31 +1,16 @@
 //! The shipped XGBoost plugin, found through `TRAINYARD_PLUGINS_DIR`.
 
-use std::path::PathBuf;
-
 use plugin_runtime::Config;
 use serde_json::json;
 use training::manifest::Role;
 use training::ports::{Plugins, RunState};
 
-use crate::support::{info, job, start};
-
-/// The directory of built plugins. Only a developer's machine may lack it.
-fn plugins_dir() -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("TRAINYARD_PLUGINS_DIR") {
-        return Some(PathBuf::from(dir));
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "TRAINYARD_PLUGINS_DIR must name the built plugins"
-    );
-    eprintln!("SKIPPED: TRAINYARD_PLUGINS_DIR is not set, so the shipped plugin is not tested");
-    None
-}
+use crate::support::{info, job, shipped_dir, start};
 
 #[tokio::test]
 async fn sample_job_converts_twice_to_equal_manifests() {
-    let Some(dir) = plugins_dir() else { return };
-    let runtime = start(Config::new(Some(dir), None)).await;
+    let Some(dir) = shipped_dir() else { return };
+    let runtime = start(Config::new(Some(dir.path().to_owned()), None)).await;
     let plugin = info(&runtime, "xgboost");
     let sent = json!({"lambda": 0, "verbosity": 0, "subsample": 0.5});
     let prepared = runtime.prepare(&plugin.digest, &sent).unwrap();
@@ -48,8 +33,8 @@ async fn sample_job_converts_twice_to_equal_manifests() {
 
 #[tokio::test]
 async fn defaults_alone_make_a_job() {
-    let Some(dir) = plugins_dir() else { return };
-    let runtime = start(Config::new(Some(dir), None)).await;
+    let Some(dir) = shipped_dir() else { return };
+    let runtime = start(Config::new(Some(dir.path().to_owned()), None)).await;
     let plugin = info(&runtime, "xgboost");
     let prepared = runtime.prepare(&plugin.digest, &json!(null)).unwrap();
     assert_eq!(prepared.errors, []);
@@ -60,9 +45,9 @@ async fn defaults_alone_make_a_job() {
 
 #[tokio::test]
 async fn shipped_plugin_imports_nothing_but_log_and_types() {
-    let Some(dir) = plugins_dir() else { return };
+    let Some(dir) = shipped_dir() else { return };
     let runtime = start(Config::new(None, None)).await;
-    let inspection = runtime.inspect(&dir.join("xgboost.wasm")).await.unwrap();
+    let inspection = runtime.inspect(&dir.path().join("xgboost.wasm")).await.unwrap();
     for import in &inspection.imports {
         let allowed = ["trainyard:converter/log@1.", "trainyard:converter/types@1."];
         assert!(allowed.iter().any(|prefix| import.starts_with(prefix)), "{import}");
@@ -72,8 +57,8 @@ async fn shipped_plugin_imports_nothing_but_log_and_types() {
 
 #[tokio::test]
 async fn wrong_fields_are_named_and_statuses_are_read() {
-    let Some(dir) = plugins_dir() else { return };
-    let runtime = start(Config::new(Some(dir), None)).await;
+    let Some(dir) = shipped_dir() else { return };
+    let runtime = start(Config::new(Some(dir.path().to_owned()), None)).await;
     let plugin = info(&runtime, "xgboost");
     let sent = json!({"eta": "fast", "max_dept": 3});
     let errors = runtime.prepare(&plugin.digest, &sent).unwrap().errors;

@@ -20,6 +20,20 @@ pub(crate) fn dir_with(files: &[(&str, Vec<u8>)]) -> TempDir {
     dir
 }
 
+/// A directory with the XGBoost plugin as it was built. Only a developer's machine may lack it.
+pub(crate) fn shipped_dir() -> Option<TempDir> {
+    if let Some(built) = std::env::var_os("TRAINYARD_PLUGINS_DIR") {
+        let name = "xgboost.wasm";
+        return Some(dir_with(&[(name, std::fs::read(Path::new(&built).join(name)).unwrap())]));
+    }
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "TRAINYARD_PLUGINS_DIR must name the built plugins"
+    );
+    eprintln!("SKIPPED: TRAINYARD_PLUGINS_DIR is not set, so the shipped plugin is not tested");
+    None
+}
+
 /// A configuration with short deadlines, so that a test of one does not take long.
 pub(crate) fn config(dir: &Path) -> Config {
     Config {

@@ -14,6 +14,8 @@ const EACH_ALONE: usize = 24;
 pub(crate) struct Generator {
     algorithm: String,
     longest_name: usize,
+    /// Image and command of the first example: a plugin that has none of its own says so there.
+    program: Value,
     properties: Vec<Property>,
     schema: Value,
     required: Vec<String>,
@@ -49,6 +51,7 @@ impl Generator {
             algorithm: info.algorithm().to_owned(),
             // A job's own name is a DNS label.
             longest_name: longest_name.min(63) as usize,
+            program: info.examples.first().map_or_else(|| json!({}), program),
             properties,
             schema,
             required,
@@ -151,14 +154,28 @@ impl Generator {
                 parameters.entry(name.as_str()).or_insert_with(|| first.clone());
             }
         }
-        json!({
+        let mut form = json!({
             "jobName": "trial",
             "algorithm": {"algorithmName": self.algorithm},
             "resources": {"instanceResources": {"cpuCores": 2, "memoryGiB": 4}},
             "inputDataConfig": [channel("train", "train")],
             "hyperparameters": {self.algorithm.as_str(): parameters},
-        })
+        });
+        merge(&mut form, self.program.clone());
+        form
     }
+}
+
+/// What an example says about the program that runs.
+fn program(example: &Value) -> Value {
+    let mut program = json!({});
+    if let Some(image) = example.pointer("/algorithm/imageUri") {
+        merge(&mut program, json!({"algorithm": {"imageUri": image}}));
+    }
+    if let Some(entrypoint) = example.get("entrypoint") {
+        merge(&mut program, json!({"entrypoint": entrypoint}));
+    }
+    program
 }
 
 fn channel(name: &str, kind: &str) -> Value {
@@ -313,6 +330,17 @@ mod tests {
         assert!(forms.iter().any(lacks_a), "{forms:?}");
         assert!(forms.iter().any(|form| form["inputDataConfig"] == json!([{"bucket": "b"}])));
         assert!(forms.iter().any(|form| form["jobName"] == "a"));
+    }
+
+    #[test]
+    fn forms_run_what_the_first_example_runs() {
+        let example = json!({
+            "jobName": "a", "algorithm": {"algorithmName": "x", "imageUri": "a/b:1"},
+            "entrypoint": "python a.py", "namespace": "n",
+        });
+        let wanted = json!({"algorithm": {"imageUri": "a/b:1"}, "entrypoint": "python a.py"});
+        assert_eq!(program(&example), wanted);
+        assert_eq!(program(&json!({"algorithm": "x"})), json!({}));
     }
 
     #[test]

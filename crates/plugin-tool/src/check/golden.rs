@@ -98,8 +98,12 @@ fn plan(conversion: &Conversion) -> Value {
         .collect()
 }
 
+/// Sorted: their order is nobody's promise, and the kits of the languages write them so.
 fn findings(errors: &[FieldError]) -> Value {
-    errors.iter().map(|error| json!({"pointer": error.pointer, "code": error.code})).collect()
+    let mut found: Vec<(&str, &str)> =
+        errors.iter().map(|error| (error.pointer.as_str(), &*error.code)).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(pointer, code)| json!({"pointer": pointer, "code": code})).collect()
 }
 
 fn read(path: &Path) -> Result<Value, String> {

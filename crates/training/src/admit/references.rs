@@ -2,6 +2,8 @@
 //! the namespace unless the operator lists them; a Service is reachable from within the cluster
 //! only; an Ingress answers for hosts that the operator has given away.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::names::is_dns_subdomain;
@@ -30,6 +32,24 @@ const OUTSIDE: [(&str, &[&str]); 3] = [
     ("NodePort", &["nodePort"]),
     ("ExternalName", &["externalName"]),
 ];
+
+/// Names of the Secrets, or of the ConfigMaps, that a manifest refers to.
+pub(crate) fn referenced(document: &Value, secrets: bool) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    each_object(document, "", &mut |members, _| {
+        for (holder, member, secret) in REFERENCES {
+            let is_kind = secret == secrets && holder != "persistentVolumeClaim";
+            let name = members.get(holder).filter(|_| is_kind).and_then(|held| held.get(member));
+            names.extend(name.and_then(Value::as_str).map(str::to_owned));
+        }
+        let pulls = members.get("imagePullSecrets").filter(|_| secrets).and_then(Value::as_array);
+        for pull in pulls.into_iter().flatten() {
+            names.extend(pull.get("name").and_then(Value::as_str).map(str::to_owned));
+        }
+    });
+    names.retain(|name| is_dns_subdomain(name));
+    names
+}
 
 /// Checks everything at and below a spec.
 pub(super) fn check(

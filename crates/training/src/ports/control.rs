@@ -91,15 +91,32 @@ pub enum Write {
     Create,
     /// Create; if it exists with our origin's label it is kept: a volume outlives its job.
     CreateOrKeep,
+    /// Create; if it exists with our origin's label it is made equal, else it is somebody's and
+    /// stays: what the host provides where nobody else does.
+    Offer,
+    /// Create a policy; one with our origin's label gets the clusters that it lacks and loses none.
+    /// One without stays as it is.
+    Grow,
 }
 
-/// One object to write.
-#[derive(Debug, Clone, PartialEq)]
+/// One object to write. Its `Debug` shows no content: that may be a secret.
+#[derive(Clone, PartialEq)]
 pub struct WriteOrder {
     /// The whole object.
     pub document: Value,
     /// How.
     pub write: Write,
+}
+
+impl std::fmt::Debug for WriteOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |pointer| self.document.pointer(pointer).and_then(Value::as_str);
+        f.debug_struct("WriteOrder")
+            .field("kind", &text("/kind"))
+            .field("name", &text("/metadata/name"))
+            .field("write", &self.write)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An object that is to be removed.

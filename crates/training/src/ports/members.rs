@@ -173,7 +173,7 @@ pub struct LogQuery {
     pub follow: bool,
     /// Only so many of the last lines.
     pub tail_lines: Option<u64>,
-    /// Only lines since then.
+    /// Only lines since then. Clusters count whole seconds, so some lines before it may come.
     pub since: Option<Timestamp>,
     /// Of the container's run before the present one.
     pub previous: bool,

@@ -151,7 +151,8 @@ pub trait JobStore: Send + Sync {
 
     /// Replaces the changeable part of the row by `after` if the stored version is still
     /// `after.version`, raises the version by one, appends `event` with that number, and applies
-    /// `effects`; all or nothing.
+    /// `effects`; all or nothing. The change that ends a run which was applied also asks the
+    /// [`LogArchive`](super::LogArchive) for its logs.
     async fn transition(
         &self,
         after: &Job,

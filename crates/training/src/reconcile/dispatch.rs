@@ -13,8 +13,8 @@ use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
 use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
-use crate::placement;
 use crate::ports::{ControlError, Effects, Moved, StoreError};
+use crate::{dependents, placement};
 
 /// Intents that a process holds at once. Few enough to finish well within the lease.
 pub(super) const BATCH: u32 = 64;
@@ -177,8 +177,9 @@ impl Reconcilers {
             Ok(clusters) => clusters,
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
         };
-        let placement = match self.ledger.reserve(&job, &clusters) {
-            Ok(placement) => placement,
+        let allowed = self.config.allowed_clusters.get(job.namespace.as_str());
+        let choice = match self.ledger.reserve(&job, &clusters, allowed.map(Vec::as_slice)) {
+            Ok(choice) => choice,
             Err(refused) => {
                 let text = if refused.is_empty() {
                     "No member cluster is registered with Karmada.".to_owned()
@@ -190,13 +191,8 @@ impl Reconcilers {
                 return Ok(Err(Step::Later(why)));
             }
         };
-        let event = NewEvent {
-            kind: "Placed",
-            actor: "dispatch",
-            evidence: json!({
-                "clusters": placement.clusters.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            }),
-        };
+        let event = NewEvent { kind: "Placed", actor: "dispatch", evidence: choice.evidence() };
+        let placement = choice.placement;
         let after = Job {
             message: placement.reason.clone(),
             reason: "Placed".to_owned(),
@@ -215,7 +211,9 @@ impl Reconcilers {
 
     async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {
         let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
-        let orders = placement::write_orders(&job, bundle, &clusters.unwrap_or_default());
+        let clusters = clusters.unwrap_or_default();
+        let dependents = dependents::orders(&job, bundle, &clusters, &self.config.dependents);
+        let orders = placement::write_orders(&job, bundle, &clusters, dependents);
         let uids = match self.control.write(&job.id, &orders).await {
             Ok(uids) => uids,
             Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),

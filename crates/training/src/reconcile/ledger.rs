@@ -4,18 +4,23 @@
 //! Lives in memory and is a hint: after a restart the first status round fills it again, and a
 //! wrong figure costs balance, never correctness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::id::{ClusterName, JobId};
-use crate::job::{Demand, Job, Placement};
+use crate::job::{Demand, FailureClass, Job};
 use crate::phase::{Desired, Phase};
-use crate::placement::{Unfit, choose};
+use crate::placement::{Choice, Standing, Unfit, choose};
 use crate::ports::Cluster;
+
+/// Ends of jobs that are remembered of each cluster.
+const REMEMBERED: usize = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     waiting: Mutex<HashMap<JobId, Entry>>,
+    /// How the last jobs of each cluster ended: whether the cluster did not spoil them.
+    ends: Mutex<HashMap<String, VecDeque<bool>>>,
     /// What was last said of a removal, so that history does not repeat it.
     said: Mutex<HashMap<JobId, String>>,
 }
@@ -35,24 +40,55 @@ impl Ledger {
     }
 
     /// Chooses and reserves in one step, so that two jobs never see the same room.
-    pub(super) fn reserve(&self, job: &Job, clusters: &[Cluster]) -> Result<Placement, Vec<Unfit>> {
+    pub(super) fn reserve(
+        &self,
+        job: &Job,
+        clusters: &[Cluster],
+        allowed: Option<&[ClusterName]>,
+    ) -> Result<Choice, Vec<Unfit>> {
         self.with(|waiting| {
-            let mut load: BTreeMap<&str, Demand> = BTreeMap::new();
+            let mut standings: BTreeMap<&str, Standing> = BTreeMap::new();
             for Entry { clusters, demand, .. } in waiting.values() {
                 for cluster in clusters {
-                    let sum = load.entry(cluster.as_str()).or_default();
+                    let standing = standings.entry(cluster.as_str()).or_default();
+                    let sum = &mut standing.load;
                     sum.cpu_millis = sum.cpu_millis.saturating_add(demand.cpu_millis);
                     sum.memory_bytes = sum.memory_bytes.saturating_add(demand.memory_bytes);
                     sum.gpus = sum.gpus.saturating_add(demand.gpus);
+                    standing.waiting += 1;
                 }
             }
-            let placement =
-                choose(job, clusters, &|name| load.get(name).copied().unwrap_or_default())?;
-            let clusters = placement.clusters.clone();
+            let choice = choose(job, clusters, allowed, &|name| Standing {
+                reliability: self.reliability(name),
+                ..standings.get(name).copied().unwrap_or_default()
+            })?;
+            let clusters = choice.placement.clusters.clone();
             let entry = Entry { clusters, demand: job.demand, applied: false };
             waiting.insert(job.id.clone(), entry);
-            Ok(placement)
+            Ok(choice)
         })
+    }
+
+    /// Remembers how a job ended, for the choices to come.
+    pub(super) fn ended(&self, job: &Job) {
+        let fine = !matches!(
+            job.failure,
+            FailureClass::Infrastructure | FailureClass::Capacity | FailureClass::Rejected
+        );
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        for cluster in job.placement.iter().flat_map(|placement| &placement.clusters) {
+            let ends = ends.entry(cluster.to_string()).or_default();
+            ends.push_back(fine);
+            if ends.len() > REMEMBERED {
+                ends.pop_front();
+            }
+        }
+    }
+
+    fn reliability(&self, cluster: &str) -> f64 {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ends) = ends.get(cluster).filter(|ends| !ends.is_empty()) else { return 1.0 };
+        ends.iter().filter(|fine| **fine).count() as f64 / ends.len() as f64
     }
 
     /// The job will not use the room, or no longer.
@@ -90,11 +126,32 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Placement;
     use crate::testing_values::{cluster, job};
 
     fn chosen(ledger: &Ledger, name: &str) -> String {
         let clusters = [cluster("a", 10), cluster("b", 10)];
-        ledger.reserve(&job(name), &clusters).unwrap().clusters[0].to_string()
+        let choice = ledger.reserve(&job(name), &clusters, None).unwrap();
+        choice.placement.clusters[0].to_string()
+    }
+
+    #[test]
+    fn cluster_that_spoils_jobs_is_chosen_last() {
+        let ledger = Ledger::default();
+        let mut spoiled = job("j0");
+        spoiled.placement = Some(Placement {
+            clusters: vec![ClusterName::parse("a").unwrap()],
+            reason: String::new(),
+        });
+        spoiled.failure = FailureClass::Infrastructure;
+        ledger.ended(&spoiled);
+        assert_eq!(chosen(&ledger, "j1"), "b");
+        spoiled.failure = FailureClass::UserCode;
+        for _ in 0..REMEMBERED {
+            ledger.ended(&spoiled);
+        }
+        ledger.release(&job("j1").id);
+        assert_eq!(chosen(&ledger, "j2"), "a", "long ago");
     }
 
     #[test]
@@ -103,7 +160,7 @@ mod tests {
         let names = ["j1", "j2", "j3", "j4"].map(|name| chosen(&ledger, name));
         assert_eq!(names, ["a", "b", "a", "b"]);
         let clusters = [cluster("a", 10), cluster("b", 10)];
-        assert!(ledger.reserve(&job("j5"), &clusters).is_err(), "both are given away");
+        assert!(ledger.reserve(&job("j5"), &clusters, None).is_err(), "both are given away");
     }
 
     #[test]

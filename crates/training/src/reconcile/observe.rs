@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::{Reconcilers, StepError};
 use crate::decide::{Away, Observation, decide};
 use crate::id::JobId;
 use crate::intent::IntentKind;
 use crate::job::Job;
 use crate::manifest::ObjectRef;
-use crate::ports::{Cluster, Report, Seen, WorkloadRef};
+use crate::ports::{Cluster, Moved, Report, Seen, WorkloadRef};
 
 /// What the last round saw, so that a status is interpreted only when it changed.
 #[derive(Default)]
@@ -78,6 +80,9 @@ impl Reconcilers {
         };
         let moved =
             self.store.transition(&decision.after, &decision.event, &decision.effects).await?;
+        if moved == Moved::Done && decision.after.phase.is_terminal() {
+            self.ledger.ended(&decision.after);
+        }
         tracing::debug!(
             job.id = %job.id,
             moved = ?moved,
@@ -98,12 +103,7 @@ impl Reconcilers {
         let mut complete = true;
         for member in seen.binding.iter().flat_map(|binding| &binding.members) {
             let Some(status) = &member.status else { continue };
-            let object = serde_json::json!({
-                "apiVersion": job.workload_api_version,
-                "kind": job.workload_kind,
-                "metadata": {"name": job.name.as_str(), "namespace": job.namespace.as_str()},
-                "status": status,
-            });
+            let object = reported(job, status);
             let digest = &job.provenance.plugin_digest;
             match self.plugins.interpret(digest, &job.algorithm, &object).await {
                 Ok(report) => reports.push((member.cluster.clone(), report)),
@@ -123,8 +123,18 @@ impl Reconcilers {
     }
 }
 
+/// A job's workload with a status that a member reported, as its plugin reads it.
+pub(crate) fn reported(job: &Job, status: &Value) -> Value {
+    serde_json::json!({
+        "apiVersion": job.workload_api_version,
+        "kind": job.workload_kind,
+        "metadata": {"name": job.name.as_str(), "namespace": job.namespace.as_str()},
+        "status": status,
+    })
+}
+
 /// Where the workload of a job is found.
-pub(super) fn workload_ref(job: &Job) -> WorkloadRef {
+pub(crate) fn workload_ref(job: &Job) -> WorkloadRef {
     WorkloadRef {
         object: ObjectRef {
             api_version: job.workload_api_version.clone(),

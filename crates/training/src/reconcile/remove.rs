@@ -28,6 +28,11 @@ impl Reconcilers {
             self.store.settle(intent.id, &self.config.owner).await?;
             return Ok(Step::Settled);
         }
+        if let Some(logs) = &self.logs
+            && let Some(why) = logs.hold(&job, intent.created_at).await?
+        {
+            return Ok(Step::Later(why));
+        }
         let bundle = self.store.bundle(&job.id).await?;
         let remaining = match &bundle {
             Some(bundle) => self.remove_objects(&job, bundle, intent.kind).await?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use super::memory_logs::Logs;
 use crate::clock::Timestamp;
 use crate::id::{JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
@@ -23,16 +24,18 @@ pub struct MemoryStore {
     origin: String,
     state: Mutex<State>,
     hint: Arc<Notify>,
+    pub(super) archive_hint: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     jobs: BTreeMap<String, Job>,
     bundles: HashMap<String, Bundle>,
     events: HashMap<String, Vec<Event>>,
     intents: BTreeMap<i64, Intent>,
     last_intent: i64,
     keys: HashMap<String, Key>,
+    pub(super) logs: Logs,
     unavailable: bool,
 }
 
@@ -56,7 +59,12 @@ struct Key {
 impl MemoryStore {
     /// An empty store with this origin.
     pub fn new(origin: &str) -> Self {
-        Self { origin: origin.to_owned(), state: Mutex::default(), hint: Arc::default() }
+        Self {
+            origin: origin.to_owned(),
+            state: Mutex::default(),
+            hint: Arc::default(),
+            archive_hint: Arc::default(),
+        }
     }
 
     /// Makes every call fail as if the database were down, or work again.
@@ -75,7 +83,7 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+    pub(super) fn open(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let state = self.locked();
         if state.unavailable {
             return Err(StoreError::Unavailable("the test took the store down".into()));
@@ -370,11 +378,13 @@ impl JobStore for MemoryStore {
         for kind in &effects.enqueue {
             state.enqueue(&stored, *kind);
         }
+        state.logs.changed(&stored);
         state.jobs.insert(stored.id.as_str().to_owned(), stored);
         drop(state);
         if !effects.enqueue.is_empty() {
             self.ring();
         }
+        self.archive_hint.notify_one();
         Ok(Moved::Done)
     }
 

@@ -3,8 +3,9 @@
 use api_types::{AbandonForm, ErrorCode, JobView, Problem};
 use axum::Json;
 use axum::extract::State;
+use training::ClusterName;
+use training::cancel::{self, AbandonError};
 use training::ports::FieldError;
-use training::{ClusterName, cancel};
 
 use crate::http::extract::{self, Actor, JobPath, JsonBody};
 use crate::http::problem::Failure;
@@ -49,12 +50,13 @@ pub(crate) async fn abandon_job(
     let clusters: Vec<ClusterName> = clusters.into_iter().flatten().collect();
     let clock = app.ports.clock.as_ref();
     let abandoned = cancel::abandon(app.store(), clock, &id, &clusters, actor.as_str()).await;
-    match abandoned.map_err(Failure::store)? {
-        None => Err(Failure::no_job()),
-        Some(Ok(job)) => Ok(Json(view::job(job, Vec::new()))),
-        Some(Err(_)) => Err(Failure::refusal(
+    match abandoned {
+        Ok(job) => Ok(Json(view::job(job, Vec::new()))),
+        Err(AbandonError::Unknown) => Err(Failure::no_job()),
+        Err(AbandonError::NothingRemoved) => Err(Failure::refusal(
             ErrorCode::WrongState,
             "Nothing of the job is being removed: cancel or delete it first.",
         )),
+        Err(AbandonError::Store(error)) => Err(Failure::store(error)),
     }
 }

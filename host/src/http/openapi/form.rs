@@ -75,6 +75,7 @@ pub(super) fn schema(names: &[String], title: &str, hyperparameters: &str) -> Va
                 "additionalProperties": false,
                 "properties": {
                     "maxRuntimeSeconds": {"type": "integer", "minimum": 0, "maximum": 2_592_000},
+                    "maxPendingSeconds": {"type": "integer", "minimum": 0, "maximum": 2_592_000},
                 },
             },
             "inputDataConfig": {
@@ -95,6 +96,15 @@ pub(super) fn schema(names: &[String], title: &str, hyperparameters: &str) -> Va
             "customHyperparameters": {"type": "object"},
             "targetClusters": {"type": "array", "items": {"type": "string"}},
             "placement": {"type": "string", "enum": ["one", "all"], "default": "one"},
+            "locality": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "region": {"type": "string"},
+                    "zone": {"type": "string"},
+                    "provider": {"type": "string"},
+                },
+            },
             "entrypoint": {"type": "string", "maxLength": 4096},
             "headImage": image,
             "workerImage": image,

@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 use training::manifest::{Manifest, ObjectRef, Role};
 use training::ports::{
     Audience, CatalogView, Cluster, ControlError, ControlPlane, Conversion, ConversionInput,
-    ConvertRefusal, FieldError, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion,
-    Plugins, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Usage, VersionState,
+    ConvertRefusal, EventSeen, FieldError, LogBytes, LogQuery, MemberError, Members, ObjectPage,
+    ObjectQuery, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins,
+    PodSeen, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Usage, VersionState,
     WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId, PluginDigest, Sha256Digest};
@@ -203,5 +204,51 @@ impl ControlPlane for Away {
 
     fn hint(&self) -> Arc<Notify> {
         Arc::default()
+    }
+}
+
+fn no_answer<T>(cluster: &ClusterName) -> Result<T, MemberError> {
+    let message = "connection refused".to_owned();
+    Err(MemberError::Unavailable { cluster: cluster.clone(), message })
+}
+
+#[async_trait]
+impl Members for Away {
+    async fn pods(
+        &self,
+        cluster: &ClusterName,
+        _: &str,
+        _: &str,
+    ) -> Result<Vec<PodSeen>, MemberError> {
+        no_answer(cluster)
+    }
+
+    async fn events(
+        &self,
+        cluster: &ClusterName,
+        _: &str,
+        _: &str,
+    ) -> Result<Vec<EventSeen>, MemberError> {
+        no_answer(cluster)
+    }
+
+    async fn object(
+        &self,
+        cluster: &ClusterName,
+        _: &ObjectRef,
+    ) -> Result<Option<Value>, MemberError> {
+        no_answer(cluster)
+    }
+
+    async fn list(
+        &self,
+        cluster: &ClusterName,
+        _: &ObjectQuery,
+    ) -> Result<ObjectPage, MemberError> {
+        no_answer(cluster)
+    }
+
+    async fn log(&self, query: &LogQuery) -> Result<LogBytes, MemberError> {
+        no_answer(&query.cluster)
     }
 }

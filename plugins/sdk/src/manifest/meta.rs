@@ -34,7 +34,7 @@ pub struct Metadata<'a> {
 }
 
 /// `metadata` of a pod template: it has no name of its own.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct TemplateMetadata<'a> {
     /// For selectors.
     #[serde(skip_serializing_if = "Pairs::is_empty")]

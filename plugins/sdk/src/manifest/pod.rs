@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::meta::TemplateMetadata;
 
 /// A pod to be made by an operator.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct PodTemplate<'a> {
     /// Labels and annotations.
     pub metadata: TemplateMetadata<'a>,
@@ -18,7 +18,7 @@ pub struct PodTemplate<'a> {
 }
 
 /// What runs in a pod.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec<'a> {
     /// At least one.
@@ -41,27 +41,42 @@ pub struct PodSpec<'a> {
     /// Identity of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<&'a str>,
+    /// Name of the headless Service under which the pod's own name can be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subdomain: Option<&'a str>,
+    /// Time between the request to stop and the end by force; absent: 30 seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period_seconds: Option<u32>,
 }
 
 /// One container.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container<'a> {
     /// Name within the pod.
     pub name: &'static str,
     /// What it runs.
     pub image: &'a str,
-    /// Command and arguments; empty: the image's own.
+    /// Command, with its arguments or without; empty: the image's own.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub command: &'a [&'a str],
+    /// Arguments, of the command or of the image's own; empty: the image's own.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub args: &'a [&'a str],
+    /// Folder it starts in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<&'a str>,
     /// Ports it listens on.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub ports: &'static [Port],
+    pub ports: &'a [Port<'a>],
     /// Variables of its environment.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub env: &'a [Variable<'a>],
     /// What it may use.
     pub resources: ResourceRequirements<'a>,
+    /// How the kubelet finds out whether it can serve; absent: it can when it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness_probe: Option<Probe<'a>>,
     /// Where its volumes appear.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub volume_mounts: &'a [VolumeMount<'a>],
@@ -70,11 +85,40 @@ pub struct Container<'a> {
 /// A named port.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Port {
+pub struct Port<'a> {
     /// Number.
     pub container_port: u16,
     /// Name.
-    pub name: &'static str,
+    pub name: &'a str,
+    /// `UDP` or `SCTP`; absent: `TCP`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'a str>,
+}
+
+impl<'a> Port<'a> {
+    /// A port that takes connections.
+    pub const fn tcp(container_port: u16, name: &'a str) -> Self {
+        Self { container_port, name, protocol: None }
+    }
+}
+
+/// A question that the kubelet asks over and over.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe<'a> {
+    /// An HTTP request that has to succeed.
+    pub http_get: HttpGet<'a>,
+    /// Seconds between two questions.
+    pub period_seconds: u32,
+}
+
+/// A request to the pod itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HttpGet<'a> {
+    /// Path.
+    pub path: &'a str,
+    /// Port.
+    pub port: u16,
 }
 
 /// An environment variable.
@@ -90,11 +134,18 @@ pub enum Variable<'a> {
     /// With a value that the kubelet reads from a Secret, so that no manifest holds it.
     Secret {
         /// Name of the variable.
-        name: &'static str,
+        name: Cow<'a, str>,
         /// Name of the Secret.
         secret: &'a str,
         /// Key within it.
         key: &'a str,
+    },
+    /// With a value that the kubelet takes from the pod itself.
+    Field {
+        /// Name of the variable.
+        name: &'static str,
+        /// Path in the pod, such as `metadata.name`.
+        path: &'static str,
     },
 }
 
@@ -105,8 +156,38 @@ impl<'a> Variable<'a> {
     }
 
     /// The variable `name` from key `key` of the Secret `secret`.
-    pub fn secret(name: &'static str, secret: &'a str, key: &'a str) -> Self {
-        Self::Secret { name, secret, key }
+    pub fn secret(name: impl Into<Cow<'a, str>>, secret: &'a str, key: &'a str) -> Self {
+        Self::Secret { name: name.into(), secret, key }
+    }
+
+    /// The variable `name` from a field of the pod.
+    pub fn field(name: &'static str, path: &'static str) -> Self {
+        Self::Field { name, path }
+    }
+
+    /// The variable `name` with exactly this text. Kubernetes takes `$(NAME)` in a value for
+    /// another variable, and `$$` for a single `$`.
+    pub fn literal(name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        let exact = if text.contains('$') { text.replace('$', "$$").into() } else { text };
+        Self::Value { name: name.into(), value: exact }
+    }
+
+    /// Name and text as the program will see them, if anybody may read it. For those that are
+    /// handed over in another way than by Kubernetes.
+    pub fn plain(&self) -> Option<(&str, Cow<'_, str>)> {
+        let Self::Value { name, value } = self else { return None };
+        let text =
+            if value.contains("$$") { value.replace("$$", "$").into() } else { (&**value).into() };
+        Some((name, text))
+    }
+
+    /// Name of the variable.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Value { name, .. } | Self::Secret { name, .. } => name,
+            Self::Field { name, .. } => name,
+        }
     }
 }
 
@@ -114,13 +195,15 @@ impl Serialize for Variable<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Source<'a> {
-            secret_key_ref: Key<'a>,
-        }
-        #[derive(Serialize)]
-        struct Key<'a> {
-            name: &'a str,
-            key: &'a str,
+        enum Source<'a> {
+            SecretKeyRef {
+                name: &'a str,
+                key: &'a str,
+            },
+            #[serde(rename_all = "camelCase")]
+            FieldRef {
+                field_path: &'a str,
+            },
         }
 
         let mut map = serializer.serialize_map(Some(2))?;
@@ -131,8 +214,11 @@ impl Serialize for Variable<'_> {
             }
             Self::Secret { name, secret, key } => {
                 map.serialize_entry("name", name)?;
-                let source = Source { secret_key_ref: Key { name: secret, key } };
-                map.serialize_entry("valueFrom", &source)?;
+                map.serialize_entry("valueFrom", &Source::SecretKeyRef { name: secret, key })?;
+            }
+            Self::Field { name, path } => {
+                map.serialize_entry("name", name)?;
+                map.serialize_entry("valueFrom", &Source::FieldRef { field_path: path })?;
             }
         }
         map.end()
@@ -140,7 +226,7 @@ impl Serialize for Variable<'_> {
 }
 
 /// Requests equal limits: what a job asked for is what it gets and what it can use.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ResourceRequirements<'a> {
     /// Upper bound.
     pub limits: Quantities<'a>,
@@ -155,7 +241,7 @@ impl<'a> From<Quantities<'a>> for ResourceRequirements<'a> {
 }
 
 /// Amounts of resources, written as Kubernetes quantities.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Quantities<'a> {
     /// Whole cores.
     pub cpu_cores: u32,
@@ -215,6 +301,8 @@ pub enum VolumeSource<'a> {
     PersistentVolumeClaim(&'a str),
     /// Space that goes with the pod.
     EmptyDir(EmptyDir<'a>),
+    /// The data of a ConfigMap, one file for each key.
+    ConfigMap(&'a str),
 }
 
 /// By hand, because serde's `flatten` copies everything into a buffer first.
@@ -233,6 +321,9 @@ impl Serialize for Volume<'_> {
                 map.serialize_entry("persistentVolumeClaim", &Claim { claim_name })?;
             }
             VolumeSource::EmptyDir(empty) => map.serialize_entry("emptyDir", empty)?,
+            VolumeSource::ConfigMap(name) => {
+                map.serialize_entry("configMap", &LocalReference { name })?;
+            }
         }
         map.end()
     }

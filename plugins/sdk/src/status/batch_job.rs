@@ -22,6 +22,26 @@ pub fn batch_job(workload: &Workload, container: &str) -> Report {
     report
 }
 
+/// The same for a Job of numbered pods of which the one with number 0 does something of its own:
+/// `first` is its role, `others` that of the others. A Job with a single pod has one role,
+/// `trainer`.
+pub fn indexed_job(workload: &Workload, container: &str, first: &str, others: &str) -> Report {
+    let mut report = batch_job(workload, container);
+    let count = |name: &str| workload.count(&format!("/status/{name}")).unwrap_or(0);
+    let counted = ["active", "succeeded", "failed", "terminating"].into_iter().map(count);
+    let pods = counted.fold(0, u64::saturating_add);
+    if pods > 1
+        && let Some(all) = report.logs.first().map(|target| target.label_selector.clone())
+    {
+        const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+        report.logs = vec![
+            LogTarget::new(first, format!("{all},{INDEX}=0"), Some(container)),
+            LogTarget::new(others, format!("{all},{INDEX}!=0"), Some(container)),
+        ];
+    }
+    report
+}
+
 fn read(workload: &Workload) -> Report {
     if workload.condition("Complete").is_some() {
         let mut report = Report::new(RunState::Succeeded, "Succeeded", "The training succeeded.");
@@ -158,6 +178,27 @@ mod tests {
             assert!(report.message.ends_with("The cluster says: As it is."), "{}", report.message);
             assert_eq!(report.finished_at.as_deref(), Some("2026-01-01T10:00:00Z"));
         }
+    }
+
+    #[test]
+    fn several_pods_have_two_roles() {
+        let logs = |status: Value| -> Vec<(String, String)> {
+            let object = json!({ "metadata": { "name": "iris" }, "status": status });
+            let workload = Workload::parse(&object.to_string());
+            let report = indexed_job(&workload, "trainer", "leader", "worker");
+            report.logs.into_iter().map(|log| (log.role, log.label_selector)).collect()
+        };
+        let job = "batch.kubernetes.io/job-name=iris";
+        let index = "batch.kubernetes.io/job-completion-index";
+        let two = [
+            ("leader".to_owned(), format!("{job},{index}=0")),
+            ("worker".to_owned(), format!("{job},{index}!=0")),
+        ];
+        assert_eq!(logs(json!({ "active": 2 })), two);
+        assert_eq!(logs(json!({ "active": 1, "succeeded": 1 })), two);
+        assert_eq!(logs(json!({ "active": 1 })), [("trainer".to_owned(), job.to_owned())]);
+        assert_eq!(logs(json!({ "active": u64::MAX, "failed": u64::MAX })), two);
+        assert!(logs(json!(null)).is_empty());
     }
 
     #[test]

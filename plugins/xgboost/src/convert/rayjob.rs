@@ -8,7 +8,7 @@ use plugin_sdk::manifest::pod::{
     VolumeMount, VolumeSource,
 };
 use plugin_sdk::manifest::rayjob::{
-    HEAD_PORTS, HeadGroup, NoParams, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
+    HEAD_PORTS, HeadGroup, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
 };
 use plugin_sdk::{Failure, Plan};
 
@@ -55,7 +55,7 @@ pub(super) fn push(
         ray_cluster_spec: RayClusterSpec {
             ray_version: &settings.ray_version,
             head_group_spec: HeadGroup {
-                ray_start_params: NoParams {},
+                ray_start_params: Pairs::default(),
                 template: pods.template(
                     "ray-head",
                     given(job.head_image.as_deref()).unwrap_or(image),
@@ -69,7 +69,7 @@ pub(super) fn push(
                 min_replicas: 1,
                 // Room that only an autoscaler could use, and none is switched on.
                 max_replicas: replicas.saturating_mul(5).max(5),
-                ray_start_params: NoParams {},
+                ray_start_params: Pairs::default(),
                 template: pods.template(
                     "ray-worker",
                     given(job.worker_image.as_deref()).unwrap_or(image),
@@ -78,6 +78,7 @@ pub(super) fn push(
                 ),
             }],
         },
+        ..RayJobSpec::default()
     };
     plan.push("workload", &RayJob::new(metadata, spec))
 }
@@ -125,7 +126,7 @@ impl<'a> Pods<'a> {
         &self,
         name: &'static str,
         image: &'a str,
-        ports: &'static [Port],
+        ports: &'a [Port<'a>],
         gpus: u32,
     ) -> PodTemplate<'a> {
         let Self { job, env, volumes, mounts } = *self;
@@ -149,13 +150,12 @@ impl<'a> Pods<'a> {
                 containers: [Container {
                     name,
                     image,
-                    command: &[],
                     ports,
                     env,
                     resources: quantities.into(),
                     volume_mounts: mounts,
+                    ..Container::default()
                 }],
-                restart_policy: None,
                 volumes,
                 node_selector,
                 tolerations,
@@ -165,6 +165,7 @@ impl<'a> Pods<'a> {
                     .map(|name| LocalReference { name })
                     .collect(),
                 service_account_name: given(settings.service_account_name.as_deref()),
+                ..PodSpec::default()
             },
         }
     }

@@ -1,7 +1,5 @@
 //! From a validated job to its manifests.
 
-use std::collections::BTreeMap;
-
 use plugin_sdk::manifest::job::BatchJob;
 use plugin_sdk::manifest::meta::{Metadata, Pairs, TemplateMetadata};
 use plugin_sdk::manifest::pod::{
@@ -61,7 +59,6 @@ fn push_workload(plan: &mut Plan, job: &PluginJob<'_>, claim: Option<&str>) -> R
             .or(job.worker_image.as_deref())
             .unwrap_or(&settings.image),
         command: &["/bin/sh", "-c", entrypoint],
-        ports: &[],
         env: &env,
         // What was asked for is what the pod gets and what it can use.
         resources: Quantities {
@@ -71,6 +68,7 @@ fn push_workload(plan: &mut Plan, job: &PluginJob<'_>, claim: Option<&str>) -> R
         }
         .into(),
         volume_mounts: mount.as_slice(),
+        ..Container::default()
     };
     let template = PodTemplate {
         metadata: TemplateMetadata {
@@ -81,10 +79,7 @@ fn push_workload(plan: &mut Plan, job: &PluginJob<'_>, claim: Option<&str>) -> R
             containers: [container],
             restart_policy: Some("Never"),
             volumes: volume.as_slice(),
-            node_selector: BTreeMap::new(),
-            tolerations: Vec::new(),
-            image_pull_secrets: Vec::new(),
-            service_account_name: None,
+            ..PodSpec::default()
         },
     };
     let instances = job.resources.instance_count;

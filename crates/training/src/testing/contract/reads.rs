@@ -101,7 +101,8 @@ pub async fn attempts_of_the_same_work_are_found_in_their_order(store: Store) {
     deleted(&store, &second).await;
     let found = store.attempts(&first.id).await.unwrap();
     assert_eq!(ids(&found), ["work-00000001", "work-2-00000002", "work-3-00000003"]);
-    assert_eq!(found[1].attempt, attempt(2));
+    let numbers: Vec<u32> = found.iter().map(|job| job.attempt.number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
     assert_eq!(store.attempts(&second.id).await.unwrap().len(), 1);
 }
 

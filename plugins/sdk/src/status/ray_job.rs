@@ -1,11 +1,12 @@
-//! What the status of a RayJob means. Only the pair of deployment status and job status tells:
-//! `Complete` is also said of a job that was stopped, and a failed attempt may be retried.
+//! The status of a RayJob. Only the pair of deployment status and job status tells: `Complete` is
+//! also said of a job that was stopped, and a failed attempt may be retried.
 
-use plugin_sdk::status::{is_label_value, quotable, reason_word};
-use plugin_sdk::{FailureClass, LogTarget, Report, RunState, Workload};
+use super::{is_label_value, quotable, reason_word};
+use crate::{FailureClass, LogTarget, Report, RunState, Workload};
 
-/// One reading of a status, of whatever version of the operator.
-pub(crate) fn interpret(workload: &Workload) -> Report {
+/// One reading of the status of a RayJob, of whatever version of the operator. The containers are
+/// named `ray-head` and `ray-worker`.
+pub fn ray_job(workload: &Workload) -> Report {
     let mut report = read(workload);
     if workload.has_status() {
         let either = |a: &str, b: &str| workload.text(a).or(workload.text(b)).map(str::to_owned);
