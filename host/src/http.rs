@@ -37,7 +37,7 @@ use tower_http::cors::CorsLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-pub(crate) use app::{App, Draining};
+pub(crate) use app::{App, Draining, Inspection};
 pub(crate) use jobs::logs::Streams;
 pub(crate) use metrics::{UPKEEP, install as install_metrics, upkeep};
 pub(crate) use openapi::document;

@@ -167,11 +167,13 @@ async fn wire_rest(
         origin,
         host_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    let inspection = Arc::new(config.karmada.inspection(config.placement.allowed())?);
     Ok(App {
         ports: Arc::new(ports),
         decisions,
         control,
         members,
+        inspection,
         archive: Arc::clone(&connected.archive),
         redactor,
         streams: Streams::new(config.logs.max_streams),

@@ -2,7 +2,9 @@
 
 mod algorithms;
 mod chaos;
+mod clusters;
 mod crash;
+mod explain;
 mod life;
 mod lifecycle;
 mod logs;

@@ -162,6 +162,10 @@ pub struct JobView {
     pub status: JobStatus,
     /// A sentence that says how it stands, perhaps empty.
     pub message: String,
+    /// Where it stands, why, and what a person can do, as one sentence. From the record alone;
+    /// `GET /api/v1/jobs/{id}/explain` looks at the clusters, too.
+    #[serde(default)]
+    pub explanation: String,
     /// When it was accepted, RFC 3339.
     pub created_at: String,
     /// When it last changed, RFC 3339.
@@ -274,6 +278,9 @@ pub struct StatusView {
     pub reason: String,
     /// A sentence for people, perhaps empty.
     pub message: String,
+    /// Where it stands, why, and what a person can do, from the record alone.
+    #[serde(default)]
+    pub explanation: String,
     /// Runs under way.
     pub active: u32,
     /// Runs that ended with success.

@@ -3,6 +3,7 @@
 
 mod algorithms;
 mod clusters;
+mod explain;
 mod health;
 mod jobs;
 mod logs;
@@ -11,7 +12,10 @@ mod problem;
 mod render;
 
 pub use algorithms::{AlgorithmView, KindView};
-pub use clusters::{ClusterList, ClusterSummary, ClusterSummaryList, ClusterView};
+pub use clusters::{
+    ClusterList, ClusterSummary, ClusterSummaryList, ClusterView, NeededApi, ResourcePage, RoomView,
+};
+pub use explain::{ExplanationView, LinkState, LinkView};
 pub use health::{CheckView, HealthView, ReadyView};
 pub use jobs::{
     AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,

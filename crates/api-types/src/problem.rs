@@ -26,6 +26,12 @@ pub enum ErrorCode {
     PluginNotFound,
     /// The plugin has no such version, neither loaded nor kept.
     PluginVersionNotFound,
+    /// Karmada has no such cluster.
+    ClusterNotFound,
+    /// The cluster does not have this kind of object.
+    KindNotFound,
+    /// The operator does not let this kind of object be read.
+    KindNotReadable,
     /// The API has no such path.
     RouteNotFound,
     /// The path exists, but not for this method.
@@ -60,6 +66,8 @@ pub enum ErrorCode {
     StoreUnavailable,
     /// Karmada does not answer.
     ControlPlaneUnavailable,
+    /// The member cluster does not answer, or gives no access.
+    ClusterUnavailable,
     /// No log of the job can be read now.
     LogsUnavailable,
     /// The host did not finish the request in time.
@@ -77,6 +85,9 @@ impl ErrorCode {
         Self::AlgorithmNotFound,
         Self::PluginNotFound,
         Self::PluginVersionNotFound,
+        Self::ClusterNotFound,
+        Self::KindNotFound,
+        Self::KindNotReadable,
         Self::RouteNotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
@@ -94,6 +105,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::StoreUnavailable,
         Self::ControlPlaneUnavailable,
+        Self::ClusterUnavailable,
         Self::LogsUnavailable,
         Self::RequestTimeout,
     ];
@@ -109,6 +121,9 @@ impl ErrorCode {
             Self::AlgorithmNotFound => "algorithm-not-found",
             Self::PluginNotFound => "plugin-not-found",
             Self::PluginVersionNotFound => "plugin-version-not-found",
+            Self::ClusterNotFound => "cluster-not-found",
+            Self::KindNotFound => "kind-not-found",
+            Self::KindNotReadable => "kind-not-readable",
             Self::RouteNotFound => "route-not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NameTaken => "name-taken",
@@ -126,6 +141,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
             Self::ControlPlaneUnavailable => "control-plane-unavailable",
+            Self::ClusterUnavailable => "cluster-unavailable",
             Self::LogsUnavailable => "logs-unavailable",
             Self::RequestTimeout => "request-timeout",
         }
@@ -143,7 +159,10 @@ impl ErrorCode {
             | Self::AlgorithmNotFound
             | Self::PluginNotFound
             | Self::PluginVersionNotFound
+            | Self::ClusterNotFound
+            | Self::KindNotFound
             | Self::RouteNotFound => 404,
+            Self::KindNotReadable => 403,
             Self::MethodNotAllowed => 405,
             Self::NameTaken | Self::WrongState | Self::PluginRouteConflict => 409,
             Self::PayloadTooLarge => 413,
@@ -156,6 +175,7 @@ impl ErrorCode {
             | Self::Overloaded
             | Self::StoreUnavailable
             | Self::ControlPlaneUnavailable
+            | Self::ClusterUnavailable
             | Self::LogsUnavailable => 503,
             Self::RequestTimeout => 504,
         }
@@ -172,6 +192,9 @@ impl ErrorCode {
             Self::AlgorithmNotFound => "Algorithm not found",
             Self::PluginNotFound => "Plugin not found",
             Self::PluginVersionNotFound => "Plugin version not found",
+            Self::ClusterNotFound => "Cluster not found",
+            Self::KindNotFound => "The cluster does not have this kind",
+            Self::KindNotReadable => "This kind may not be read",
             Self::RouteNotFound => "Path not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NameTaken => "Job name is taken",
@@ -189,6 +212,7 @@ impl ErrorCode {
             Self::Overloaded => "Too many requests at once",
             Self::StoreUnavailable => "The job store is unavailable",
             Self::ControlPlaneUnavailable => "Failed to list member clusters",
+            Self::ClusterUnavailable => "Failed to get resources",
             Self::LogsUnavailable => "No log can be read now",
             Self::RequestTimeout => "The request took too long",
         }

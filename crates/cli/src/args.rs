@@ -88,6 +88,11 @@ pub(crate) enum Command {
         #[arg(short, long)]
         watch: bool,
     },
+    /// Explain why a job does not run, or why it ended as it did.
+    Explain {
+        /// The job's id.
+        id: String,
+    },
     /// Show a job's history.
     Events {
         /// The job's id.

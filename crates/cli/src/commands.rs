@@ -1,5 +1,6 @@
 //! What each verb does.
 
+mod clusters;
 mod lifecycle;
 mod logs;
 mod plugins;
@@ -10,7 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use api_types::{
-    EventView, JobView, Phase, StatusView, Verdict, VerificationItem, VerificationView,
+    EventView, ExplanationView, JobView, Phase, StatusView, Verdict, VerificationItem,
+    VerificationView,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,6 +53,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             show_status(output, &answer)
         }
         Command::Status { id, watch: true } => follow(&client, output, id).await.map(drop),
+        Command::Explain { id } => explain(&client, output, id).await,
         Command::Events { id } => events(&client, output, id).await,
         Command::Logs(wanted) => logs::run(&client, output, wanted).await,
         Command::Manifests { id } => {
@@ -83,7 +86,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             Ok(())
         }
         Command::Verify { id } => verify(&client, output, id).await,
-        Command::Clusters => clusters(&client, output).await,
+        Command::Clusters => clusters::list(&client, output).await,
         Command::Algorithms => algorithms(&client, output).await,
         Command::Schema { algorithm } => {
             let path = format!("/api/v1/algorithms/{}/schema", segment(algorithm));
@@ -258,6 +261,7 @@ fn show_job(output: Output, answer: &Value) -> Result<(), Failure> {
         ("attempt", job.attempt.to_string()),
         ("reason", job.reason),
         ("message", job.message),
+        ("explained", job.explanation),
         ("clusters", job.clusters.join(",")),
         ("plugin", format!("{} {}", job.plugin.name, job.plugin.version)),
         ("created", job.created_at),
@@ -317,6 +321,18 @@ fn show_message(output: Output, answer: &Value) {
     }
 }
 
+/// The sentence first, then the evidence. The host takes its time when a cluster hangs.
+async fn explain(client: &Client, output: Output, id: &str) -> Result<(), Failure> {
+    let answer = client.get(&format!("{}/explain", job_path(id))).await?;
+    if output == Output::Json {
+        printer::json(&answer);
+        return Ok(());
+    }
+    let explanation: ExplanationView = typed(&answer)?;
+    printer::line(explanation.to_string().trim_end());
+    Ok(())
+}
+
 async fn events(client: &Client, output: Output, id: &str) -> Result<(), Failure> {
     let answer = client.get(&format!("{}/events", job_path(id))).await?;
     if output == Output::Json {
@@ -338,31 +354,6 @@ async fn events(client: &Client, output: Output, id: &str) -> Result<(), Failure
         })
         .collect();
     printer::table(&["#", "AT", "EVENT", "PHASE", "REASON", "MESSAGE"], rows);
-    Ok(())
-}
-
-async fn clusters(client: &Client, output: Output) -> Result<(), Failure> {
-    let answer = client.get("/api/v1/clusters").await?;
-    if output == Output::Json {
-        printer::json(&answer);
-        return Ok(());
-    }
-    let list: api_types::ClusterList = typed(&answer)?;
-    let rows = list
-        .clusters
-        .into_iter()
-        .map(|cluster| {
-            let ready = if cluster.summary.ready { "yes" } else { "no" };
-            vec![
-                cluster.summary.name,
-                ready.to_owned(),
-                cluster.ready_reason,
-                cluster.summary.region.unwrap_or_default(),
-                cluster.kubernetes_version.unwrap_or_default(),
-            ]
-        })
-        .collect();
-    printer::table(&["NAME", "READY", "REASON", "REGION", "VERSION"], rows);
     Ok(())
 }
 

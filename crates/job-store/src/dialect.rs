@@ -15,6 +15,23 @@ pub(crate) trait Dialect: Database {
     /// body, event kind, actor and evidence, and the idempotency key with its fingerprint or
     /// nulls. Any refusal is an error and leaves nothing behind.
     const INSERT: &'static str;
+
+    /// Active jobs that were applied and are not over, counted by the JSON text of their clusters.
+    const COUNT_BY_CLUSTERS: &'static str;
+}
+
+/// The predicate of the index `jobs_observed`, word for word.
+macro_rules! count_by {
+    ($clusters:literal) => {
+        concat!(
+            "SELECT ",
+            $clusters,
+            " AS clusters, COUNT(*) FROM jobs \
+             WHERE lifecycle = 'Active' \
+             AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
+             AND placement IS NOT NULL GROUP BY 1"
+        )
+    };
 }
 
 /// One submission; the parts differ only in how they are strung together.
@@ -49,10 +66,14 @@ impl Dialect for Postgres {
     // Every part sees the database as it was before; foreign keys are checked after all of them.
     const INSERT: &'static str =
         submission!("WITH job AS (", "), bundle AS (", "), event AS (", "), intent AS (", ") ");
+
+    const COUNT_BY_CLUSTERS: &'static str = count_by!("(placement::json -> 'clusters')::text");
 }
 
 impl Dialect for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     const INSERT: &'static str = submission!("", "; ", "; ", "; ", "; ");
+
+    const COUNT_BY_CLUSTERS: &'static str = count_by!("json_extract(placement, '$.clusters')");
 }

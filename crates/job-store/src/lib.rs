@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
 //! | [`jobs`], [`intents`], [`events`], [`plugins`], [`logs`] | one SQL text for both databases |
+//! | [`counts`] | sums for displays |
 //! | [`history`] | a session for programs that only look back |
 //! | [`dialect`] | the little that differs |
 //! | [`rows`] | between rows and values; the mirror types of stored JSON |
@@ -16,6 +17,7 @@
 //! its own; on SQLite one task runs all that wait in one transaction, so that they share a flush.
 
 mod backend;
+mod counts;
 mod dialect;
 mod error;
 mod events;

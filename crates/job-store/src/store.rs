@@ -14,7 +14,7 @@ use training::manifest::Bundle;
 use training::ports::{
     Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError,
 };
-use training::{IdSource, JobId, Timestamp};
+use training::{ClusterName, IdSource, JobId, Timestamp};
 
 use crate::backend::Backend;
 use crate::backend::postgres::PostgresBackend;
@@ -156,6 +156,10 @@ impl JobStore for SqlStore<B> {
 
     async fn observed(&self) -> Result<Vec<Job>, StoreError> {
         self.observed_jobs().await
+    }
+
+    async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
+        self.count_jobs_by_cluster().await
     }
 
     async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use training::manifest::ObjectRef;
-use training::ports::{BindingSeen, ControlError, MemberSeen, Seen, WorkloadRef};
+use training::ports::{BindingSeen, BindingTrace, ControlError, MemberSeen, Seen, WorkloadRef};
 
 use crate::KarmadaClient;
 use crate::apply::Head;
@@ -77,6 +77,8 @@ struct Condition {
     reason: String,
     #[serde(default)]
     message: String,
+    #[serde(default, rename = "lastTransitionTime")]
+    since: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -164,6 +166,17 @@ impl ResourceBinding {
 
     pub(crate) fn preserves_resources(&self) -> bool {
         self.spec.preserve_resources_on_deletion == Some(true)
+    }
+
+    /// What it says, with its times.
+    pub(crate) fn trace(self) -> Option<BindingTrace> {
+        let created_at = self.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let conditions = self.status.iter().flat_map(|status| &status.conditions).flatten();
+        let scheduled_at = conditions
+            .filter(|condition| condition.kind == "Scheduled")
+            .find_map(|condition| condition.since.as_deref()?.parse().ok());
+        let (_, bound) = self.keep(&())?;
+        Some(BindingTrace { seen: bound.seen(), created_at, scheduled_at })
     }
 
     pub(crate) fn permanent_id(&self) -> Option<&str> {

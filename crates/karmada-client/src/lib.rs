@@ -9,6 +9,7 @@
 //! | `apply`, `delete`, `policy` | writing, removing, letting go of volumes |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
 //! | `members` | what runs on members, and its logs |
+//! | `trace` | what there is of one workload, for an explanation |
 //! | `works`, `quantity` | what is left on members; amounts |
 //!
 //! No call retries by itself, none lasts longer than its deadline, and an object that does not
@@ -25,6 +26,7 @@ mod members;
 mod policy;
 mod quantity;
 mod resolve;
+mod trace;
 mod watch;
 mod works;
 
@@ -38,7 +40,7 @@ use tokio::sync::Notify;
 use training::manifest::ObjectRef;
 use training::ports::{
     Cluster, ControlError, ControlPlane, EventSeen, LogBytes, LogQuery, MemberError, Members,
-    ObjectPage, ObjectQuery, PodSeen, Remaining, Removal, Seen, WorkloadRef, WriteOrder,
+    ObjectPage, ObjectQuery, PodSeen, Remaining, Removal, Seen, Trace, WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId};
 
@@ -161,6 +163,10 @@ impl ControlPlane for KarmadaClient {
 
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         self.observe_all(workloads).await
+    }
+
+    async fn trace(&self, workload: &WorkloadRef, policy: &ObjectRef) -> Trace {
+        self.trace_one(workload, policy).await
     }
 
     fn hint(&self) -> Arc<Notify> {

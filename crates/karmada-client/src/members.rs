@@ -26,7 +26,8 @@ use crate::KarmadaClient;
 use crate::error::{Answer, CallError, chain};
 use crate::resolve::is_segment;
 
-use seen::{Event, Pod};
+pub(crate) use seen::Event;
+use seen::Pod;
 
 /// Calls to one member at the same time. More wait, for as long as a call may take.
 const CALLS_PER_CLUSTER: usize = 8;

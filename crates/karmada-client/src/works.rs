@@ -15,10 +15,10 @@ use crate::bindings::PERMANENT_ID;
 use crate::call::Caller;
 use crate::error::CallError;
 
-const WORKS: &str = "/apis/work.karmada.io/v1alpha1/works";
+pub(crate) const WORKS: &str = "/apis/work.karmada.io/v1alpha1/works";
 
 /// Namespaces of Works are called so, followed by the cluster's name.
-const NAMESPACE_PREFIX: &str = "karmada-es-";
+pub(crate) const NAMESPACE_PREFIX: &str = "karmada-es-";
 
 #[derive(Deserialize)]
 struct Work {

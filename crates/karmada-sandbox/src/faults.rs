@@ -49,7 +49,7 @@ impl From<&str> for Matcher {
     }
 }
 
-fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut parts: Vec<&str> = parts.collect();
@@ -195,6 +195,27 @@ impl Faults {
         Hanging(self)
     }
 
+    /// The admission of a member, or of the control plane, annotates new objects of a kind whose
+    /// name matches (`*` stands for anything), as a mutating webhook does: the way to steer
+    /// workloads that others write. The annotations are those in the documentation of this crate.
+    pub fn annotate(&self, cluster: Option<&str>, kind: &str, name: &str, key: &str, value: &str) {
+        self.with_world(|world| {
+            if let Some(api) = world.api_mut(cluster) {
+                api.hooks.annotate(kind, name, key, value);
+            }
+        });
+    }
+
+    /// The admission of a member, or of the control plane, refuses new objects of a resource, as a
+    /// validating webhook or a quota does: 403 with `pods "x" is forbidden: ` and `why`.
+    pub fn refuse(&self, cluster: Option<&str>, plural: &str, why: &str) {
+        self.with_world(|world| {
+            if let Some(api) = world.api_mut(cluster) {
+                api.hooks.refuse(plural, why);
+            }
+        });
+    }
+
     /// Removes every rule on requests and undoes every switch, except that members which are down
     /// stay down and removed CRDs stay removed.
     pub fn clear(&self) {
@@ -207,7 +228,9 @@ impl Faults {
         self.with_world(|world| {
             world.aggregated_down = false;
             world.control.webhook_down = false;
+            world.control.hooks.clear();
             for member in world.members.values_mut() {
+                member.api.hooks.clear();
                 member.operators_down = false;
             }
             world.resync_members();

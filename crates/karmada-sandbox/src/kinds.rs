@@ -30,6 +30,8 @@ const OUTCOME: &str = "sandbox.trainyard.dev/outcome";
 const DURATION: &str = "sandbox.trainyard.dev/duration-seconds";
 /// Marks pods that serve until their owner ends them.
 const ROLE: &str = "sandbox.trainyard.dev/role";
+/// From a pod that was refused to the next try of its controller.
+const RETRY: Duration = Duration::from_secs(2);
 const DEFAULT_DURATION: Duration = Duration::from_secs(4);
 
 pub(crate) fn is_simulated(res: Res) -> bool {

@@ -19,7 +19,7 @@
 //!
 //! | annotation | values |
 //! |---|---|
-//! | `sandbox.trainyard.dev/outcome` | `succeed` (default), `fail`, `hang`, `oom`, `image-pull`, `unschedulable`; `fail-once` fails the first attempt only |
+//! | `sandbox.trainyard.dev/outcome` | `succeed` (default), `fail`, `hang`, `oom`, `image-pull`, `unschedulable`, `crash-loop`, `evict`; `fail-once` fails the first attempt only; on a PersistentVolumeClaim `unbound` |
 //! | `sandbox.trainyard.dev/duration-seconds` | how long it computes once it runs, default 4 |
 //!
 //! # The private HTTP API
@@ -41,6 +41,8 @@
 //! | `POST faults/member-down`, `member-up` `{"cluster": "member1"}` | an outage and its end |
 //! | `POST faults/operators-down`, `operators-up` `{"cluster": "member1"}` | workload controllers stop, start |
 //! | `POST faults/remove-crds`, `install-crds` `{"cluster": "member1", "group": "ray.io"}` | without `cluster`: the control plane |
+//! | `POST faults/annotate` `{"cluster": "member1", "kind": "RayJob", "name": "a*", "key": …, "value": …}` | annotates new objects, as a mutating webhook does; without `cluster`: the control plane |
+//! | `POST faults/refuse` `{"cluster": "member1", "resource": "pods", "why": "exceeded quota: …"}` | refuses new objects, as a quota or a validating webhook does |
 //! | `POST faults/webhook`, `POST faults/aggregated` `{"down": true}` | parts of Karmada stop, start |
 //! | `POST delete-member-object` `{"cluster", "apiVersion", "kind", "namespace", "name"}` | deletes behind Karmada's back |
 

@@ -23,6 +23,8 @@ Private API, JSON, under /sandbox/v1/:
   POST faults/drop-watches | faults/expire-watches
   POST faults/member-down | member-up | operators-down | operators-up {\"cluster\": \"member1\"}
   POST faults/remove-crds | install-crds {\"cluster\": \"member1\", \"group\": \"ray.io\"}
+  POST faults/annotate {\"cluster\", \"kind\", \"name\", \"key\", \"value\"}
+  POST faults/refuse {\"cluster\": \"member1\", \"resource\": \"pods\", \"why\": \"exceeded quota\"}
   POST faults/webhook | faults/aggregated {\"down\": true}
   POST delete-member-object {\"cluster\", \"apiVersion\", \"kind\", \"namespace\", \"name\"}";
 

@@ -4,6 +4,7 @@
 
 mod compare;
 pub(crate) mod fields;
+mod hooks;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod resources;
@@ -76,6 +77,8 @@ pub(crate) struct Api {
     pub(crate) ids: Ids,
     /// Groups whose CRDs are not installed.
     pub(crate) missing_groups: BTreeSet<String>,
+    /// What its own admission does to new objects.
+    pub(crate) hooks: hooks::Hooks,
     /// The webhook of Karmada does not answer.
     pub(crate) webhook_down: bool,
     /// Events in the order they appeared, so that the oldest can give way.
@@ -100,6 +103,7 @@ impl Api {
             now,
             ids: Ids::new(seed),
             missing_groups: BTreeSet::new(),
+            hooks: hooks::Hooks::default(),
             webhook_down: false,
             kept_events: VecDeque::new(),
             objects: BTreeMap::new(),

@@ -21,7 +21,7 @@ mod metadata;
 mod names;
 mod pod;
 mod policy;
-mod quantity;
+pub(crate) mod quantity;
 mod references;
 mod report;
 pub(crate) mod secrets;

@@ -6,6 +6,9 @@
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
 //! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
+//! | [`submit`](mod@submit), [`cancel`], [`verify`](mod@verify), [`plugins`] | use-cases of a request |
+//! | [`explain`](mod@explain) | why a job does not run, or why it ended so |
+//! | [`inspect`], [`room`](mod@room) | what clients may see of clusters, and what room these have |
 //! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`reconcile`] | the loops that carry intents out and follow the clusters |
 //! | `testing` | in-memory ports and the store's contract suite (feature `testing`) |
@@ -19,9 +22,11 @@ pub mod cancel;
 pub mod clock;
 pub mod decide;
 pub mod dependents;
+pub mod explain;
 pub mod form;
 pub mod hold;
 pub mod id;
+pub mod inspect;
 pub mod intent;
 pub mod job;
 pub mod logs;
@@ -32,6 +37,7 @@ pub mod plugins;
 pub mod ports;
 pub mod reconcile;
 pub mod rerun;
+pub mod room;
 pub mod routing;
 pub mod submit;
 #[cfg(feature = "testing")]

@@ -10,8 +10,8 @@ mod store;
 
 pub use archive::{ArchiveState, ArchiveTask, ArchivedLog, LogArchive, LogKey};
 pub use control::{
-    BindingSeen, Cluster, ControlError, ControlPlane, MemberSeen, Remaining, Removal, Seen,
-    WorkloadRef, Write, WriteOrder,
+    BindingSeen, BindingTrace, Cluster, ControlError, ControlPlane, MemberSeen, ObjectTrace,
+    Remaining, Removal, Seen, Trace, WorkTrace, WorkloadRef, Write, WriteOrder,
 };
 pub use members::{
     ContainerEnd, ContainerSeen, ContainerState, EventSeen, LogBytes, LogQuery, MemberError,

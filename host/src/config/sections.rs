@@ -1,12 +1,16 @@
 //! One struct per section, each with its defaults and, where a value can be wrong, a check.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use training::ClusterName;
+use training::inspect::Readable;
 use training::logs::{Limits, Redactor};
 
 use super::SecretText;
+use crate::http::Inspection;
 
 /// `[database]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,6 +49,9 @@ pub struct Karmada {
     pub call_timeout_seconds: u64,
     /// Names of the resources that count as GPUs.
     pub gpu_resources: Vec<String>,
+    /// Kinds that clients may read on member clusters, by name or as `plural.version.group`.
+    /// No kind of Secret is ever among them.
+    pub readable_kinds: Vec<String>,
 }
 
 impl Default for Karmada {
@@ -54,6 +61,7 @@ impl Default for Karmada {
             context: None,
             call_timeout_seconds: 10,
             gpu_resources: vec!["nvidia.com/gpu".to_owned()],
+            readable_kinds: Readable::usual(),
         }
     }
 }
@@ -63,6 +71,19 @@ impl Karmada {
         if !(1..=150).contains(&self.call_timeout_seconds) {
             wrong.push("karmada.call_timeout_seconds: it must be 1 to 150".to_owned());
         }
+        if let Err(refused) = Readable::parse(&self.readable_kinds) {
+            wrong.extend(refused.into_iter().map(|why| format!("karmada.readable_kinds: {why}")));
+        }
+    }
+
+    /// What clients may see of member clusters.
+    pub(crate) fn inspection(
+        &self,
+        allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
+    ) -> anyhow::Result<Inspection> {
+        let readable = Readable::parse(&self.readable_kinds)
+            .map_err(|refused| anyhow::anyhow!("karmada.readable_kinds: {}", refused.join("; ")))?;
+        Ok(Inspection { readable, gpu_resources: self.gpu_resources.clone(), allowed_clusters })
     }
 }
 

@@ -140,3 +140,18 @@ fn admission_that_cannot_work_is_refused_at_start_with_every_key() {
         assert!(text.contains(key), "{key}: {text}");
     }
 }
+
+#[test]
+fn kinds_that_may_be_read_are_listed_and_no_secret_is_among_them() {
+    let usual = load(&Flags::default(), &environment(&[])).unwrap().config;
+    let inspection = usual.karmada.inspection(usual.placement.allowed()).unwrap();
+    assert!(inspection.readable.find("pods").is_some());
+    assert!(inspection.readable.find("secrets").is_none());
+    let set = environment(&[("TRAINYARD__KARMADA__READABLE_KINDS", "ConfigMap, Pod")]);
+    let config = load(&Flags::default(), &set).unwrap().config;
+    assert_eq!(config.karmada.readable_kinds, ["ConfigMap", "Pod"]);
+    assert!(config.check().is_empty());
+    let set = [("TRAINYARD__KARMADA__READABLE_KINDS", "Pod,secrets.v1.")];
+    let text = error(&Flags::default(), &set);
+    assert!(text.contains("karmada.readable_kinds: `secrets.v1.`"), "{text}");
+}

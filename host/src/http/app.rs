@@ -1,8 +1,11 @@
 //! What handlers share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use training::ClusterName;
+use training::inspect::Readable;
 use training::logs::{LogPorts, Redactor};
 use training::plugins::PluginPorts;
 use training::ports::{ControlPlane, JobStore, LogArchive, Members, Plugins};
@@ -27,6 +30,8 @@ pub(crate) struct App {
     pub(crate) redactor: Arc<Redactor>,
     /// Room for streams of logs.
     pub(crate) streams: Streams,
+    /// What clients may see of member clusters.
+    pub(crate) inspection: Arc<Inspection>,
     /// Set when the host begins to stop.
     pub(crate) draining: Draining,
 }
@@ -52,6 +57,17 @@ impl App {
     pub(crate) fn plugins(&self) -> &dyn Plugins {
         self.ports.plugins.as_ref()
     }
+}
+
+/// What clients may see of member clusters.
+#[derive(Debug, Clone)]
+pub(crate) struct Inspection {
+    /// Kinds that may be read.
+    pub(crate) readable: Readable,
+    /// Names of the resources that count as GPUs.
+    pub(crate) gpu_resources: Vec<String>,
+    /// Clusters that jobs of a namespace may use; of one that is not here, all.
+    pub(crate) allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
 }
 
 /// Whether the host has begun to stop: it still answers, but nobody should send more.

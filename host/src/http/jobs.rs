@@ -5,6 +5,7 @@ pub(super) mod cancel;
 pub(super) mod clone;
 pub(super) mod delete;
 pub(super) mod events;
+pub(super) mod explain;
 pub(super) mod get;
 pub(super) mod list;
 pub(super) mod logs;

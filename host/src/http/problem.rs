@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use training::job::Provenance;
 use training::logs::LogError;
 use training::plugins::PluginError;
-use training::ports::{ControlError, FieldError, PluginFault, StoreError};
+use training::ports::{ControlError, FieldError, MemberError, PluginFault, StoreError};
 use training::submit::SubmitError;
 use training::verify::VerifyError;
 
@@ -73,6 +73,40 @@ impl Failure {
     /// The control plane failed while it was asked for a display.
     pub(crate) fn control_plane(error: ControlError) -> Self {
         Self::ours(ErrorCode::ControlPlaneUnavailable, error)
+    }
+
+    /// A member cluster could not be read. Where it is and what it said are the host's business.
+    pub(crate) fn member(error: MemberError) -> Self {
+        let (code, detail) = match &error {
+            MemberError::Unregistered { cluster } => return Self::no_cluster(cluster.as_str()),
+            MemberError::NotFound { cluster, what } => {
+                (ErrorCode::KindNotFound, format!("Cluster `{cluster}` does not have {what}."))
+            }
+            MemberError::Refused { cluster, message } => (
+                ErrorCode::InvalidParameter,
+                format!("Cluster `{cluster}` cannot use a parameter: {message}."),
+            ),
+            MemberError::Denied { cluster, .. } => (
+                ErrorCode::ClusterUnavailable,
+                format!("The host has no access to cluster `{cluster}`."),
+            ),
+            MemberError::Busy { cluster } => (
+                ErrorCode::ClusterUnavailable,
+                format!("Cluster `{cluster}` is being read by too many at once."),
+            ),
+            MemberError::Unavailable { cluster, .. } => {
+                (ErrorCode::ClusterUnavailable, format!("Cluster `{cluster}` does not answer."))
+            }
+        };
+        let cause: Option<Box<dyn Error + Send + Sync>> =
+            (code.status() >= 500).then(|| error.into());
+        Self { cause, ..Self::refusal(code, detail) }
+    }
+
+    /// Karmada has no cluster of this name.
+    pub(crate) fn no_cluster(name: &str) -> Self {
+        let detail = format!("Karmada has no cluster `{}`.", printable(name));
+        Self::refusal(ErrorCode::ClusterNotFound, detail)
     }
 
     /// There is no log to read. Told in full: which cluster does not answer is no secret.

@@ -10,6 +10,7 @@ use axum::http::{Request, Response};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use training::clock::{ManualClock, SequentialIds};
+use training::inspect::Readable;
 use training::plugins::PluginPorts;
 use training::ports::Plugins;
 use training::submit::SubmitPorts;
@@ -92,6 +93,11 @@ impl Api {
             decisions,
             control: Arc::new(Away),
             members: Arc::new(Away),
+            inspection: Arc::new(Inspection {
+                readable: Readable::parse(&Readable::usual()).unwrap(),
+                gpu_resources: Vec::new(),
+                allowed_clusters: std::collections::BTreeMap::new(),
+            }),
             archive: store.clone(),
             redactor: Arc::default(),
             streams: Streams::new(1),

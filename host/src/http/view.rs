@@ -2,7 +2,7 @@
 
 use api_types::{
     AlgorithmView, ChangeView, ClusterSummary, ClusterView, EventView, JobView, KindView,
-    ManifestView, PluginView, StatusView,
+    ManifestView, NeededApi, PluginView, RoomView, StatusView,
 };
 use training::Timestamp;
 use training::admit::Change;
@@ -10,6 +10,7 @@ use training::job::{Event, FailureClass, Job, Provenance};
 use training::manifest::Bundle;
 use training::phase::{Desired, Lifecycle, Phase};
 use training::ports::{Cluster, PluginInfo};
+use training::room::room;
 
 /// RFC 3339 with microseconds, which is what the store keeps: an answer to a submission shows the
 /// same time as every later one.
@@ -83,6 +84,7 @@ pub(super) fn job(job: Job, warnings: Vec<String>) -> JobView {
     JobView {
         status: status(&job),
         plugin: provenance(&job.provenance),
+        explanation: training::explain::in_short(&job),
         id: job.id.to_string(),
         job_name: job.name.to_string(),
         namespace: job.namespace.to_string(),
@@ -131,6 +133,7 @@ pub(super) fn job_status(job: Job) -> StatusView {
         active: count(api_types::JobStatus::Running),
         succeeded: count(api_types::JobStatus::Succeeded),
         failed: count(api_types::JobStatus::Failed),
+        explanation: training::explain::in_short(&job),
         reason: job.reason,
         message: job.message,
         start_time: job.started_at.map(time),
@@ -177,7 +180,21 @@ pub(super) fn cluster_summary(cluster: &Cluster) -> ClusterSummary {
     }
 }
 
-pub(super) fn cluster(cluster: Cluster) -> ClusterView {
+pub(super) fn cluster(
+    cluster: Cluster,
+    needed_apis: Vec<NeededApi>,
+    running_jobs: Option<u64>,
+    gpus: &[String],
+) -> ClusterView {
+    let rooms = room(&cluster.resources);
+    let capacity = rooms.into_iter().map(|room| RoomView {
+        gpu: gpus.contains(&room.resource),
+        allocatable: room.write(room.allocatable),
+        allocated: room.write(room.allocated),
+        allocating: room.write(room.allocating),
+        free: room.write(room.free()),
+        resource: room.resource,
+    });
     ClusterView {
         summary: cluster_summary(&cluster),
         ready_reason: cluster.ready_reason,
@@ -188,6 +205,9 @@ pub(super) fn cluster(cluster: Cluster) -> ClusterView {
         nodes_total: cluster.nodes.map(|(_, total)| total),
         taints: cluster.taints,
         apis: cluster.apis,
+        needed_apis,
+        capacity: capacity.collect(),
+        running_jobs,
         resources: cluster.resources,
     }
 }

@@ -58,8 +58,9 @@ async fn volume_goes_when_the_user_says_so() {
         suite.delete(&id, "emptied", "?volumes=delete").await;
         assert_eq!(suite.target.get(None, &volume).await, None);
         assert_eq!(suite.members_with(&volume).await, Vec::<String>::new());
-        let policies = suite.target.list(None, &suite.policies()).await;
-        assert_eq!(policies, Vec::<serde_json::Value>::new());
+        for which in ["propagation", "storage"] {
+            assert_eq!(suite.target.get(None, &suite.policy("emptied", which)).await, None);
+        }
     })
     .await;
 }

@@ -175,7 +175,7 @@ fn containers(
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Event {
+pub(crate) struct Event {
     metadata: Meta,
     involved_object: Involved,
     #[serde(rename = "type")]
@@ -203,7 +203,7 @@ struct Source {
 }
 
 impl Event {
-    pub(super) fn seen(self) -> EventSeen {
+    pub(crate) fn seen(self) -> EventSeen {
         let last = [self.last_timestamp, self.event_time, self.metadata.creation_timestamp];
         let source = [self.source.component, self.reporting_component];
         EventSeen {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod harness;
 mod observing;
+#[cfg(test)]
 mod reading;
 mod removing;
+mod tracing_back;
 mod writing;

@@ -2,6 +2,7 @@
 //! ResourceBinding.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ use crate::{
     objects::{Key, Res, resources as r},
     sim::World,
 };
+
+/// From a binding that was refused to the next try; Karmada backs off from milliseconds on.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Resources a policy can select. Events and Karmada's own kinds never are.
 pub(super) fn is_template(res: Res) -> bool {
@@ -184,9 +188,24 @@ fn build(
     let binding_id = world.control.ids.uid();
     js::set(&mut binding, &["metadata", "labels", BINDING_ID], binding_id);
     fill(&mut binding);
-    if world.control.ensure(&r::BINDING, &key.namespace, binding) {
-        let message = format!("Apply policy({}/{}) succeed", policy_key.namespace, policy_key.name);
-        event(world, template, "Normal", "ApplyPolicySucceed", &message);
+    match world.control.try_ensure(&r::BINDING, &key.namespace, binding) {
+        Ok(false) => {}
+        Ok(true) => {
+            let message =
+                format!("Apply policy({}/{}) succeed", policy_key.namespace, policy_key.name);
+            event(world, template, "Normal", "ApplyPolicySucceed", &message);
+        }
+        Err(error) => {
+            world.karmada.built.remove(uid(template));
+            let message = format!(
+                "Apply policy({}/{}) failed: {}",
+                policy_key.namespace,
+                policy_key.name,
+                error.message()
+            );
+            event(world, template, "Warning", "ApplyPolicyFailed", &message);
+            world.wake_in(RETRY, None, key);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DURATION, OUTCOME, ROLE, mark, outcome, pod_from};
+use super::{DURATION, OUTCOME, RETRY, ROLE, events, mark, outcome, pod_from};
 use crate::json::Tree as _;
 use crate::{
     clock,
@@ -53,6 +53,7 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
     let now = clock::stamp(world.now);
     let Some(member) = world.members.get_mut(cluster) else { return };
     let mut running = tally(active.iter());
+    let mut refused = false;
     if verdict.is_some() || suspended {
         for pod in &active {
             member.api.discard(&Key::of(&POD, pod));
@@ -63,10 +64,24 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
         while running < parallelism.min(completions - succeeded) {
             let index = succeeded + failed + running;
             let pod = new_pod(&job, &member.api.ids.suffix(), failed, indexed.then_some(index));
-            if !member.api.ensure(&POD, &key.namespace, pod) {
-                break;
+            match member.api.try_ensure(&POD, &key.namespace, pod) {
+                Ok(true) => running += 1,
+                Ok(false) => break,
+                Err(error) => {
+                    let message = format!("Error creating: {}", error.message());
+                    let source = "job-controller";
+                    events::emit(
+                        &mut member.api,
+                        &job,
+                        source,
+                        "Warning",
+                        "FailedCreate",
+                        &message,
+                    );
+                    refused = true;
+                    break;
+                }
             }
-            running += 1;
         }
     }
     member.api.edit(key, |job| {
@@ -99,6 +114,9 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
             }
         }
     });
+    if refused {
+        world.wake_in(RETRY, Some(cluster), key);
+    }
 }
 
 fn tally(items: impl Iterator) -> i64 {

@@ -57,8 +57,13 @@ fn missing_claim(api: &Api, pod: &Value) -> Option<String> {
     list(pod, "/spec/volumes")
         .iter()
         .filter_map(|volume| volume.at(&["persistentVolumeClaim", "claimName"]).as_str())
-        .find(|claim| api.find(&r::PVC, namespace, claim).is_none())
-        .map(|claim| format!("persistentvolumeclaim \"{claim}\" not found"))
+        .find_map(|claim| match api.find(&r::PVC, namespace, claim) {
+            None => Some(format!("persistentvolumeclaim \"{claim}\" not found")),
+            Some(found) if annotation(found, OUTCOME) == Some("unbound") => {
+                Some("pod has unbound immediate PersistentVolumeClaims".to_owned())
+            }
+            Some(_) => None,
+        })
 }
 
 fn missing_config(api: &Api, pod: &Value) -> Option<String> {
@@ -170,6 +175,11 @@ fn start(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
         }
         return;
     }
+    match annotation(pod, OUTCOME) {
+        Some("crash-loop") => return crash(&mut member.api, key, pod, &now),
+        Some("evict") => return evict(&mut member.api, key, pod, &now),
+        _ => {}
+    }
     let number = member.api.ids.next();
     let address =
         format!("10.{}.{}.{}", number % 200 + 20, (number >> 8) % 250, (number >> 16) % 250);
@@ -185,6 +195,42 @@ fn start(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
         }
         set_containers(pod, &json!({"running": {"startedAt": now}}), true);
     });
+}
+
+/// The program has ended at once several times, and the kubelet waits before it tries again.
+fn crash(api: &mut Api, key: &Key, pod: &Value, now: &str) {
+    let message = "back-off 2m40s restarting failed container";
+    let state = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
+    let end = json!({"terminated": {
+        "exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now,
+    }});
+    api.edit(key, |pod| {
+        js::set(pod, &["status", "phase"], "Running");
+        set_containers(pod, &state, false);
+        let mut statuses = list(pod, "/status/containerStatuses").to_vec();
+        for status in &mut statuses {
+            js::set(status, &["restartCount"], 5);
+            js::set(status, &["lastState"], end.clone());
+        }
+        js::set(pod, &["status", "containerStatuses"], statuses);
+    });
+    events::emit(api, pod, "kubelet", "Warning", "BackOff", message);
+}
+
+/// The node ran out of something and the kubelet ended the pod to get it back.
+fn evict(api: &mut Api, key: &Key, pod: &Value, now: &str) {
+    let message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: \
+                   58Mi.";
+    let state = json!({"terminated": {
+        "exitCode": 137, "reason": "Error", "startedAt": now, "finishedAt": now,
+    }});
+    api.edit(key, |pod| {
+        js::set(pod, &["status", "phase"], "Failed");
+        js::set(pod, &["status", "reason"], "Evicted");
+        js::set(pod, &["status", "message"], message);
+        set_containers(pod, &state, false);
+    });
+    events::emit(api, pod, "kubelet", "Warning", "Evicted", message);
 }
 
 fn run(world: &mut World, cluster: &str, key: &Key, pod: &Value) {

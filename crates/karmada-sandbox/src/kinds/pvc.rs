@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::{OUTCOME, events};
 use crate::json::Tree as _;
 use crate::{
-    json::{self as js, is_terminating, meta, text},
+    json::{self as js, annotation, is_terminating, meta, text},
     objects::Key,
     sim::World,
 };
@@ -26,6 +27,13 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
         return;
     }
     let Some(member) = world.members.get_mut(cluster) else { return };
+    if annotation(&claim, OUTCOME) == Some("unbound") {
+        let class = text(&claim, "/spec/storageClassName");
+        let why = format!("storageclass.storage.k8s.io \"{class}\" not found");
+        let source = "persistentvolume-controller";
+        events::emit(&mut member.api, &claim, source, "Warning", "ProvisioningFailed", &why);
+        return;
+    }
     member.api.edit(key, |claim| {
         js::set(claim, &["spec", "volumeName"], format!("pvc-{uid}"));
         let capacity = claim.at(&["spec", "resources", "requests"]).clone();

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{OUTCOME, ROLE, mark, owner_reference, pod_from};
+use super::{OUTCOME, RETRY, ROLE, events, mark, owner_reference, pod_from};
 use crate::json::Tree as _;
 use crate::{
     clock,
-    json::{self as js, annotation, int, is_terminating, list, meta, text},
+    json::{self as js, annotation, condition_is_true, int, is_terminating, list, meta, text},
     objects::{
         Key,
         resources::{POD, SERVICE},
@@ -59,14 +59,30 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
             ];
             let mut pod = pod_from(&ray, template, pod, &labels);
             mark(&mut pod, ROLE, "service");
-            if let Some(outcome) = annotation(&ray, OUTCOME) {
+            // A worker is made again under another name each time it is evicted.
+            let outcome = annotation(&ray, OUTCOME);
+            if let Some(outcome) = outcome.filter(|one| *one != "evict" || kind == "head") {
                 mark(&mut pod, OUTCOME, outcome);
             }
-            api.ensure(&POD, &key.namespace, pod);
+            let Err(error) = api.try_ensure(&POD, &key.namespace, pod) else { return true };
+            let (reason, what) = match kind {
+                "head" => ("FailedToCreateHeadPod", "head"),
+                _ => ("FailedToCreateWorkerPod", "worker"),
+            };
+            let message = format!(
+                "Failed to create {what} Pod for the cluster {}/{name}, {}",
+                key.namespace,
+                error.message()
+            );
+            let source = "raycluster-controller";
+            events::emit(api, &ray, source, "Warning", reason, &message);
+            false
         };
+    let mut refused = false;
     if of_group("headgroup") == 0 {
         let template = ray.at(&["spec", "headGroupSpec", "template"]);
-        create(&mut member.api, template, &format!("{name}-head"), "head", "headgroup");
+        let pod = format!("{name}-head");
+        refused |= !create(&mut member.api, template, &pod, "head", "headgroup");
     }
     let mut desired = 0_i64;
     for group in list(&ray, "/spec/workerGroupSpecs") {
@@ -76,14 +92,22 @@ pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
         let has = i64::try_from(of_group(group_name)).unwrap_or_default();
         for _ in has..wanted {
             let pod = format!("{name}-{group_name}-worker-{}", member.api.ids.suffix());
-            create(&mut member.api, group.at(&["template"]), &pod, "worker", group_name);
+            if !create(&mut member.api, group.at(&["template"]), &pod, "worker", group_name) {
+                refused = true;
+                break;
+            }
         }
     }
+    if refused {
+        world.wake_in(RETRY, Some(cluster), key);
+    }
+    let Some(member) = world.members.get_mut(cluster) else { return };
 
     let pods = member.api.owned_of(meta(&ray, "uid"), &POD);
     let running = |kind: &str| {
         pods.iter()
             .filter(|pod| js::label(pod, "ray.io/node-type") == Some(kind))
+            .filter(|pod| condition_is_true(pod, "/status/conditions", "Ready"))
             .filter(|pod| text(pod, "/status/phase") == "Running" && !is_terminating(pod))
             .cloned()
             .collect::<Vec<_>>()

@@ -168,14 +168,16 @@ fn supported(res: &Resource, field: &str) -> bool {
         "spec.serviceAccountName",
         "status.podIP",
     ];
+    if field == "metadata.name" {
+        return true;
+    }
     match (res.plural, field) {
         (_, "metadata.namespace") => res.namespaced,
         ("pods", field) => POD.contains(&field),
         ("events", field) => {
             field.starts_with("involvedObject.") || ["type", "reason", "source"].contains(&field)
         }
-        (_, "metadata.name")
-        | ("namespaces", "status.phase")
+        ("namespaces", "status.phase")
         | ("secrets", "type")
         | ("nodes", "spec.unschedulable")
         | ("jobs", "status.successful") => true,

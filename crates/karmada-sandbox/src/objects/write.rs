@@ -98,6 +98,7 @@ impl Api {
         if res.status {
             js::remove(&mut object, &["status"]);
         }
+        self.hooks.admit(res, &mut object)?;
         let uid = self.ids.uid();
         admission::default_fields(res, &mut object, &uid, self.now);
         if self.is_control_plane() {
@@ -385,8 +386,22 @@ impl Api {
 
     /// A controller's create; an existing object is left alone.
     pub(crate) fn ensure(&mut self, res: Res, namespace: &str, object: Value) -> bool {
+        self.try_ensure(res, namespace, object).unwrap_or(false)
+    }
+
+    /// [`Self::ensure`] for controllers that complain when they may not create. Says whether it
+    /// did.
+    pub(crate) fn try_ensure(
+        &mut self,
+        res: Res,
+        namespace: &str,
+        object: Value,
+    ) -> ApiResult<bool> {
         let key = Key::new(res, namespace, meta(&object, "name"));
-        self.get(&key).is_none() && self.create(res, namespace, object, &Write::default()).is_ok()
+        if self.get(&key).is_some() {
+            return Ok(false);
+        }
+        self.create(res, namespace, object, &Write::default()).map(|_| true)
     }
 
     pub(crate) fn delete(&mut self, key: &Key, options: &Delete) -> ApiResult<Deleted> {

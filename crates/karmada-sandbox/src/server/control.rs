@@ -100,6 +100,16 @@ fn fault(shared: &Shared, name: &str, body: &Value) -> Option<()> {
         "operators-up" => faults.operators_up(cluster?),
         "remove-crds" => faults.remove_crds(cluster, body.at(&["group"]).as_str()?),
         "install-crds" => faults.install_crds(cluster, body.at(&["group"]).as_str()?),
+        "annotate" => faults.annotate(
+            cluster,
+            body.at(&["kind"]).as_str()?,
+            body.at(&["name"]).as_str()?,
+            body.at(&["key"]).as_str()?,
+            body.at(&["value"]).as_str()?,
+        ),
+        "refuse" => {
+            faults.refuse(cluster, body.at(&["resource"]).as_str()?, body.at(&["why"]).as_str()?);
+        }
         "webhook" => faults.webhook_down(body.at(&["down"]).as_bool()?),
         "aggregated" => faults.aggregated_apiserver_down(body.at(&["down"]).as_bool()?),
         _ => return None,

@@ -179,3 +179,35 @@ async fn cost_of_a_job_does_not_grow_with_their_number() {
     // Four times is noise on a busy machine; five times the objects at quadratic cost is more.
     assert!(last < first * 4 + Duration::from_millis(500), "{first:?} then {last:?}");
 }
+
+#[tokio::test]
+async fn admission_of_a_member_annotates_and_refuses_until_it_is_cleared() {
+    let (sandbox, client) = stepped().await;
+    let outcome = "sandbox.trainyard.dev/outcome";
+    for (name, value) in [("looping", "crash-loop"), ("evicted", "evict")] {
+        sandbox.faults().annotate(Some("member1"), "RayJob", name, outcome, value);
+        submit(&client, rayjob(name, json!({}), json!({})), json!({})).await;
+    }
+    sandbox.step(seconds(5.0)).await;
+    let pods = sandbox.list(Some("member1"), "v1", "Pod");
+    let heads: Vec<&Value> =
+        pods.iter().filter(|pod| pod["metadata"]["labels"]["ray.io/node-type"] == "head").collect();
+    let looping = |pod: &&&Value| {
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    };
+    assert!(heads.iter().any(|pod| pod["status"]["reason"] == "Evicted"), "{heads:#?}");
+    let restarted = heads.iter().find(looping).expect("a head that crashes");
+    assert_eq!(restarted["status"]["containerStatuses"][0]["restartCount"], 5);
+    assert_eq!(words(&sandbox, None, "looping").0, "Initializing");
+
+    sandbox.faults().refuse(Some("member1"), "pods", "exceeded quota: team");
+    submit(&client, rayjob("starved", json!({}), json!({})), json!({})).await;
+    sandbox.step(seconds(5.0)).await;
+    let events = sandbox.list(Some("member1"), "v1", "Event");
+    let told = events.iter().find(|event| event["reason"] == "FailedToCreateHeadPod");
+    let message = told.expect("a complaint")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("is forbidden: exceeded quota: team"), "{message}");
+    sandbox.faults().clear();
+    sandbox.step(seconds(10.0)).await;
+    assert_eq!(words(&sandbox, None, "starved").0, "Complete");
+}

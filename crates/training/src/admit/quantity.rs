@@ -8,7 +8,7 @@ use serde_json::Value;
 const MOST_DIGITS: usize = 15;
 
 /// The quantity of a JSON value, which may be a text or a number.
-pub(super) fn read(value: &Value) -> Option<u128> {
+pub(crate) fn read(value: &Value) -> Option<u128> {
     match value {
         Value::String(text) => millis(text),
         Value::Number(number) => millis(&number.to_string()),
@@ -18,7 +18,7 @@ pub(super) fn read(value: &Value) -> Option<u128> {
 
 /// Thousandths of the unit: `"4"` is 4000, `"500m"` is 500, `"16Gi"` is 16 · 2³⁰ · 1000.
 /// `None` if the text is not a quantity, is negative, or is beyond what any cluster has.
-pub(super) fn millis(text: &str) -> Option<u128> {
+pub(crate) fn millis(text: &str) -> Option<u128> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let (multiplier, divisor) = factor(suffix)?;

@@ -186,6 +186,77 @@ pub struct MemberSeen {
     pub status: Option<Value>,
 }
 
+/// An object of the control plane, as far as an explanation needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectTrace {
+    /// Its uid.
+    pub uid: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The policy that Karmada says it belongs to, as `namespace/name`; a cluster-wide one is its
+    /// name alone.
+    pub claimed_by: Option<String>,
+}
+
+/// A binding with its times.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BindingTrace {
+    /// What it says.
+    pub seen: BindingSeen,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Since when it is scheduled, or is not.
+    pub scheduled_at: Option<Timestamp>,
+}
+
+/// Karmada's order to one member.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkTrace {
+    /// Its name.
+    pub name: String,
+    /// The member.
+    pub cluster: String,
+    /// Condition `Applied`: whether the member has the object, and Karmada's words.
+    pub applied: Option<(bool, String)>,
+    /// Since when.
+    pub applied_at: Option<Timestamp>,
+    /// Whether Karmada is told to hold it back.
+    pub suspended: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
+/// What the control plane has of one workload at this moment. Each part may fail on its own.
+#[derive(Debug)]
+pub struct Trace {
+    /// The workload; `None` if it is not there.
+    pub template: Result<Option<ObjectTrace>, ControlError>,
+    /// Its policy.
+    pub policy: Result<Option<ObjectTrace>, ControlError>,
+    /// Its binding, if there is one for the same uid.
+    pub binding: Result<Option<BindingTrace>, ControlError>,
+    /// The orders made from the binding. Empty without one.
+    pub works: Result<Vec<WorkTrace>, ControlError>,
+    /// What Karmada's controllers say about the workload, oldest first.
+    pub events: Result<Vec<super::EventSeen>, ControlError>,
+}
+
+impl Trace {
+    /// Nothing could be read, for this reason.
+    pub fn unavailable(why: &str) -> Self {
+        let error = || ControlError::Unavailable { message: why.to_owned() };
+        Self {
+            template: Err(error()),
+            policy: Err(error()),
+            binding: Err(error()),
+            works: Err(error()),
+            events: Err(error()),
+        }
+    }
+}
+
 /// Karmada.
 ///
 /// Every call has a deadline of its own and never retries by itself.
@@ -233,6 +304,10 @@ pub trait ControlPlane: Send + Sync {
     /// The status of some workloads, in the order asked; from the watch while it is healthy, else
     /// from a fresh list. A missing binding is looked into: `exists` is then `Some`.
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError>;
+
+    /// What there is of one workload now, for a person who asks why it does not run. Reads fresh,
+    /// five calls at once at most, and never fails as a whole.
+    async fn trace(&self, workload: &WorkloadRef, policy: &ObjectRef) -> Trace;
 
     /// Rings when a status or a cluster changed. A hint: it may ring for nothing or be missed.
     fn hint(&self) -> Arc<Notify>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::id::{JobId, Sha256Digest};
+use crate::id::{ClusterName, JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
 use crate::manifest::Bundle;
@@ -136,6 +136,9 @@ pub trait JobStore: Send + Sync {
 
     /// Active jobs whose phase [`is_observed`](crate::phase::Phase::is_observed). Oldest first.
     async fn observed(&self) -> Result<Vec<Job>, StoreError>;
+
+    /// How many active jobs each cluster has that were applied there and are not over.
+    async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError>;
 
     /// Every attempt of the work whose first attempt has this id, in their order; deleted ones too.
     async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError>;

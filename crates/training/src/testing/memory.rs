@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::memory_logs::Logs;
 use crate::clock::Timestamp;
-use crate::id::{JobId, Sha256Digest};
+use crate::id::{ClusterName, JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
 use crate::manifest::Bundle;
@@ -301,6 +301,16 @@ impl JobStore for MemoryStore {
             .collect();
         jobs.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         Ok(jobs)
+    }
+
+    async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
+        let mut counts: BTreeMap<ClusterName, u64> = BTreeMap::new();
+        for job in self.observed().await? {
+            for cluster in job.placement.into_iter().flat_map(|placement| placement.clusters) {
+                *counts.entry(cluster).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
     }
 
     async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {

@@ -10,8 +10,8 @@ use training::ports::{
     Audience, CatalogView, Cluster, ControlError, ControlPlane, Conversion, ConversionInput,
     ConvertRefusal, EventSeen, FieldError, LogBytes, LogQuery, MemberError, Members, ObjectPage,
     ObjectQuery, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins,
-    PodSeen, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Usage, VersionState,
-    WorkloadRef, WriteOrder,
+    PodSeen, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Trace, Usage,
+    VersionState, WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId, PluginDigest, Sha256Digest};
 
@@ -200,6 +200,10 @@ impl ControlPlane for Away {
 
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         away()
+    }
+
+    async fn trace(&self, _: &WorkloadRef, _: &ObjectRef) -> Trace {
+        Trace::unavailable("secret address")
     }
 
     fn hint(&self) -> Arc<Notify> {

@@ -200,6 +200,14 @@ impl ControlPlane for World {
         panic!("logs need no such call")
     }
 
+    async fn set_flag(&self, _: &WorkloadRef, _: &[&str], _: bool) -> Result<bool, ControlError> {
+        panic!("logs need no such call")
+    }
+
+    async fn trace(&self, _: &WorkloadRef, _: &ObjectRef) -> Trace {
+        panic!("logs need no such call")
+    }
+
     async fn observe(&self, _: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {
         if *self.gone.lock().unwrap() {
             return Ok(vec![Seen { binding: None, exists: Some(false) }]);

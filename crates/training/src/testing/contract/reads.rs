@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::submission::deleted;
 use super::{Store, ids, insert, listed, put, step, walk};
 use crate::id::Namespace;
-use crate::job::{Attempt, Job};
+use crate::job::{Attempt, Job, Placement};
 use crate::phase::{Lifecycle, Phase};
 use crate::ports::ListQuery;
-use crate::testing::samples::{self, at, job};
+use crate::testing::samples::{self, at, cluster, job, moved};
 
 /// See the name.
 pub async fn a_list_is_newest_first_and_ties_break_by_id(store: Store) {
@@ -88,6 +88,34 @@ pub async fn observed_jobs_are_active_and_applied_oldest_first(store: Store) {
 
     let phases: Vec<Phase> = store.observed().await.unwrap().iter().map(|job| job.phase).collect();
     assert_eq!(phases, [Phase::Unknown, Phase::Suspended, Phase::Running, Phase::Submitted]);
+}
+
+/// See the name.
+pub async fn jobs_are_counted_on_each_of_their_clusters(store: Store) {
+    let mut number = 0;
+    let mut place = async |phase: Phase, clusters: &[&str], why: &str| {
+        number += 1;
+        let name = format!("job-{number}");
+        let clusters = clusters.iter().map(|name| cluster(name)).collect();
+        let placement = Some(Placement { clusters, reason: format!("{why} \"quoted\"") });
+        let job = insert(&store, &name, number).await;
+        if phase == Phase::Queued {
+            step(&store, &Job { placement, ..job }).await
+        } else {
+            step(&store, &Job { placement, ..moved(&job, phase) }).await
+        }
+    };
+    assert_eq!(store.count_by_cluster().await.unwrap(), []);
+    place(Phase::Queued, &["a"], "not applied yet").await;
+    place(Phase::Submitted, &["a"], "one").await;
+    place(Phase::Running, &["a"], "another reason").await;
+    place(Phase::Unknown, &["b", "a"], "both").await;
+    let over = place(Phase::Running, &["b"], "over soon").await;
+    let leaving = place(Phase::Running, &["b"], "leaving").await;
+    walk(&store, &over, Phase::Failed).await;
+    step(&store, &Job { lifecycle: Lifecycle::Deleting, ..leaving }).await;
+    let expected = vec![(cluster("a"), 3), (cluster("b"), 1)];
+    assert_eq!(store.count_by_cluster().await.unwrap(), expected);
 }
 
 /// See the name.

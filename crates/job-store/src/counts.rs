@@ -1,0 +1,44 @@
+//! Counts of jobs, for displays.
+
+use std::collections::BTreeMap;
+
+use conditional_trait_gen::trait_gen;
+use training::ClusterName;
+use training::ports::StoreError;
+
+use crate::backend::Backend;
+use crate::backend::postgres::PostgresBackend;
+use crate::backend::sqlite::SqliteBackend;
+use crate::dialect::Dialect;
+use crate::error;
+use crate::store::SqlStore;
+
+#[trait_gen(B -> PostgresBackend, SqliteBackend)]
+impl SqlStore<B> {
+    pub(crate) async fn count_jobs_by_cluster(
+        &self,
+    ) -> Result<Vec<(ClusterName, u64)>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as(<<B as Backend>::Db as Dialect>::COUNT_BY_CLUSTERS)
+                .fetch_all(self.backend.reading())
+                .await
+                .map_err(error::store)?;
+        summed(rows)
+    }
+}
+
+/// A job on several clusters counts on each of them.
+fn summed(rows: Vec<(String, i64)>) -> Result<Vec<(ClusterName, u64)>, StoreError> {
+    let mut counts: BTreeMap<ClusterName, u64> = BTreeMap::new();
+    for (clusters, jobs) in rows {
+        let unreadable =
+            || StoreError::Corrupt { table: "jobs", column: "placement", id: clusters.clone() };
+        let names: Vec<String> = serde_json::from_str(&clusters).map_err(|_| unreadable())?;
+        for name in names {
+            let name = ClusterName::parse(name).map_err(|_| unreadable())?;
+            let count = counts.entry(name).or_default();
+            *count = count.saturating_add(u64::try_from(jobs).unwrap_or_default());
+        }
+    }
+    Ok(counts.into_iter().collect())
+}
