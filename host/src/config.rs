@@ -75,6 +75,14 @@ impl Config {
         self.placement.check(&mut wrong);
         self.reconcile.check(&mut wrong);
         self.logs.check(&mut wrong);
+        // A step of a loop makes several calls within its lease.
+        if self.karmada.call_timeout_seconds * 2 > self.reconcile.lease_seconds {
+            wrong.push(
+                "karmada.call_timeout_seconds: it must be at most half of \
+                 reconcile.lease_seconds"
+                    .to_owned(),
+            );
+        }
         wrong
     }
 

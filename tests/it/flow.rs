@@ -1,6 +1,7 @@
 //! Whole lives of jobs, and what may go wrong on the way.
 
 mod algorithms;
+mod chaos;
 mod clusters;
 mod crash;
 mod explain;

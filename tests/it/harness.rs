@@ -3,14 +3,16 @@
 
 mod database;
 mod http;
+mod postgres;
 mod process;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use database::Database;
-pub(crate) use http::{Answer, Event, EventStream};
+pub(crate) use http::{Answer, Event, EventStream, send, send_with_key};
 use karmada_sandbox::{Config, Sandbox, TimeMode};
+pub(crate) use postgres::PostgresServer;
 pub(crate) use process::{Host, all_plugins_dir, plugins_dir, program};
 use serde_json::{Value, json};
 
@@ -121,6 +123,12 @@ impl App {
     pub(crate) async fn restart(&mut self) {
         let (plugins, dir) = (self.plugins_dir(), self.dir.path());
         self.host = Host::start(&self.database, &self.kubeconfig, dir, &plugins, &self.env).await;
+    }
+
+    /// Starts one more host on the same database and control plane.
+    pub(crate) async fn another_host(&self) -> Host {
+        let (plugins, dir) = (self.plugins_dir(), self.dir.path());
+        Host::start(&self.database, &self.kubeconfig, dir, &plugins, &self.env).await
     }
 
     /// A setting for the next start.

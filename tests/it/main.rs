@@ -3,6 +3,7 @@
 
 mod api;
 mod cli;
+mod conformance;
 mod flow;
 mod guide;
 mod harness;

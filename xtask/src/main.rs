@@ -45,6 +45,10 @@ enum Command {
     Dev(dev::DevArgs),
     /// Run all tests, with a throw-away PostgreSQL
     Test {
+        /// Only the suite that runs against any control plane: the one that
+        /// TRAINYARD_TEST_KUBECONFIG names, or a sandbox
+        #[arg(long)]
+        conformance: bool,
         /// Arguments for the test runner, e.g. `-- -p tests submit`
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
@@ -107,7 +111,9 @@ fn run(args: Args) -> Result<()> {
             Ok(())
         }
         Command::Dev(args) => dev::run(&repo, &args),
-        Command::Test { args } => test::run(&repo, &test::Options { ci: false, args }),
+        Command::Test { conformance, args } => {
+            test::run(&repo, &test::Options { ci: false, conformance, args })
+        }
         Command::Ci { steps } => ci::run(&repo, &steps),
         Command::Bench { args } => bench::run(&repo, &args),
         Command::Tidy => tidy::run(&repo),

@@ -11,10 +11,18 @@ use crate::{cmd, examples, setup};
 /// Names a server to use instead of a throw-away one.
 pub(crate) const POSTGRES_URL: &str = "TRAINYARD_TEST_POSTGRES_URL";
 
+/// Names the control plane of the conformance suite; a sandbox without it.
+const KUBECONFIG: &str = "TRAINYARD_TEST_KUBECONFIG";
+
+/// What the names of the suite's tests, and of no others, begin with.
+const CONFORMANCE: &str = "conformance::";
+
 /// How to run the tests.
 pub(crate) struct Options {
     /// On a build machine: run all tests whatever fails, write no snapshot.
     pub(crate) ci: bool,
+    /// Run only what shows the host against any control plane; needs no database server.
+    pub(crate) conformance: bool,
     /// For the test runner.
     pub(crate) args: Vec<String>,
 }
@@ -22,8 +30,13 @@ pub(crate) struct Options {
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     setup::c_compiler()?;
     setup::wasm_targets(repo)?;
-    setup::optional_programs();
+    if !options.conformance {
+        setup::optional_programs();
+    }
     setup::build_plugins(repo, &repo.plugins_dir())?;
+    if options.conformance {
+        return run_conformance(repo, options);
+    }
     let packages = chosen_packages(&options.args);
     if packages.is_empty() || packages.contains(&"plugin-tool") {
         examples::build(repo, &repo.examples_dir())?;
@@ -32,7 +45,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
         Ok(url) if !url.is_empty() => Server::Given(url),
         _ => Server::Own(Postgres::start(Durability::Fast)?),
     };
-    let env = Env { repo, url: server.url(), ci: options.ci };
+    let env = Env { repo, url: Some(server.url()), ci: options.ci };
 
     if packages.is_empty() || packages.contains(&"tests") {
         // The whole-system tests start our programs, which the runner alone would not build.
@@ -44,6 +57,19 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
             .context("a documentation example fails; to repeat: cargo test --workspace --doc")?;
     }
     Ok(())
+}
+
+/// Shows the host against a control plane. The programs are built as for all tests, so that nothing
+/// is compiled twice.
+fn run_conformance(repo: &Repo, options: &Options) -> Result<()> {
+    setup::build_workspace(repo)?;
+    match std::env::var(KUBECONFIG) {
+        Ok(path) if !path.is_empty() => println!("conformance: the control plane of {path}"),
+        _ => println!("conformance: a sandbox; {KUBECONFIG} names another control plane"),
+    }
+    let mut args = options.args.clone();
+    args.insert(0, CONFORMANCE.to_owned());
+    run_tests(&Env { repo, url: None, ci: options.ci }, &args)
 }
 
 fn run_tests(env: &Env<'_>, args: &[String]) -> Result<()> {
@@ -103,7 +129,8 @@ impl Server {
 /// What a test finds in its environment.
 struct Env<'a> {
     repo: &'a Repo,
-    url: String,
+    /// The database server of the tests.
+    url: Option<String>,
     ci: bool,
 }
 
@@ -111,10 +138,15 @@ impl Env<'_> {
     fn cargo(&self) -> Command {
         let mut command = cmd::cargo(&self.repo.root);
         command
-            .env(POSTGRES_URL, &self.url)
+            .envs(self.url.iter().map(|url| (POSTGRES_URL, url)))
             .env("TRAINYARD_PLUGINS_DIR", self.repo.plugins_dir())
             .env("TRAINYARD_EXAMPLES_DIR", self.repo.examples_dir())
             .env("TRAINYARD_BIN_DIR", self.repo.bin_dir());
+        // Tests run in the folder of their package.
+        let named = std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty());
+        if let Some(path) = named.and_then(|path| std::path::absolute(path).ok()) {
+            command.env(KUBECONFIG, path);
+        }
         if self.ci {
             command.env("INSTA_UPDATE", "no").env("CI", "true");
         }

@@ -3,7 +3,10 @@
 //! change lives in `sim`. Called through [`crate::Sandbox::faults`] and `/sandbox/v1/faults`.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -95,6 +98,7 @@ struct Rules {
 /// The programmable faults of one sandbox. Every method takes effect at once.
 pub struct Faults {
     rules: Mutex<Rules>,
+    hanging: AtomicUsize,
     shared: Weak<Shared>,
 }
 
@@ -106,7 +110,8 @@ impl std::fmt::Debug for Faults {
 
 impl Faults {
     pub(crate) fn new(shared: Weak<Shared>) -> Self {
-        Self { rules: Mutex::new(Rules { rules: Vec::new(), dice: Ids::new(7) }), shared }
+        let rules = Mutex::new(Rules { rules: Vec::new(), dice: Ids::new(7) });
+        Self { rules, hanging: AtomicUsize::new(0), shared }
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -176,6 +181,18 @@ impl Faults {
     /// out.
     pub fn hang(&self, matcher: impl Into<Matcher>) {
         self.add(matcher.into(), Effect::Hang(CancellationToken::new()), None, 100);
+    }
+
+    /// How many requests hang. One whose client has gone away does not count, and is never carried
+    /// out; one that was let go counts until it is answered.
+    pub fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request that hangs, until the guard is dropped.
+    pub(crate) fn count_hanging(&self) -> Hanging<'_> {
+        self.hanging.fetch_add(1, Ordering::SeqCst);
+        Hanging(self)
     }
 
     /// The admission of a member, or of the control plane, annotates new objects of a kind whose
@@ -283,6 +300,15 @@ impl Faults {
     /// up to 1.19. On by default.
     pub fn failed_job_status_lost(&self, lost: bool) {
         self.with_world(|world| world.karmada.failed_job_status_lost = lost);
+    }
+}
+
+/// A request that hangs, or is being answered after it did.
+pub(crate) struct Hanging<'a>(&'a Faults);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.hanging.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

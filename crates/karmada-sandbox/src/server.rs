@@ -135,10 +135,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     shared.audit().count(&call.verb_name());
     let actions = shared.faults.actions(&call.method, &call.path);
     let mut swallow = None;
+    let mut hanging = None;
     for action in actions {
         match action {
             Action::Latency(by) => tokio::time::sleep(by).await,
             Action::Hang(release) => {
+                hanging = Some(shared.faults.count_hanging());
                 tokio::select! {
                     () = release.cancelled() => {}
                     () = shared.stop.cancelled() => {}
@@ -153,6 +155,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     }
     let response = route(&shared, &call);
     shared.wake.notify_one();
+    drop(hanging);
     swallow.map_or(response, |error| render::error(&error))
 }
 

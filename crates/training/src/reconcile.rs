@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::clock::{Clock, IdSource};
 use crate::decide::Patience;
@@ -67,6 +68,10 @@ impl Config {
     }
 }
 
+/// How long no step must have ended for new ones to be claimed beside it: longer than one that
+/// meets no trouble takes, shorter than anybody notices.
+const GATHER: Duration = Duration::from_millis(25);
+
 /// Tells a loop to end after the step it is in. Set it to `true`, or drop the sender.
 pub type Stop = watch::Receiver<bool>;
 
@@ -101,23 +106,58 @@ impl Reconcilers {
         Self { logs: Some(logs), ..self }
     }
 
-    /// Carries out intents until `stop`. Run it once per process; several processes may.
+    /// Carries out intents until `stop`. Run it once per process; several processes may. A step that
+    /// hangs holds up only itself: others are claimed meanwhile.
     pub async fn dispatch(&self, mut stop: Stop) {
         let hint = self.store.hint();
+        let turns = Semaphore::new(self.config.concurrency);
+        let mut steps = FuturesUnordered::new();
+        let mut claim = true;
         while !*stop.borrow() {
             // Listening starts before looking, or a hint between the two would be lost.
             let woken = hint.notified();
-            let more = match self.dispatch_round().await {
-                Ok(more) => more,
-                Err(error) => {
-                    report("dispatch", &error);
-                    false
+            let free =
+                dispatch::BATCH.saturating_sub(u32::try_from(steps.len()).unwrap_or(u32::MAX));
+            // In large parts, because each claim is a transaction.
+            if claim && free >= dispatch::BATCH / 2 {
+                match meanwhile(self.claim(free), &mut steps).await {
+                    Ok(dispatch::Batch { intents, deadline }) => {
+                        claim = intents.len() == free as usize;
+                        let turns = &turns;
+                        steps.extend(intents.into_iter().map(|intent| async move {
+                            let _turn = turns.acquire().await;
+                            self.carry_out(intent, deadline).await;
+                        }));
+                    }
+                    Err(error) => {
+                        report("dispatch", &error);
+                        claim = false;
+                    }
+                }
+            }
+            let busy = !steps.is_empty();
+            let idle = async move {
+                if claim {
+                    return std::future::pending().await;
+                }
+                if busy {
+                    // While steps end quickly, what comes is claimed together once they are done.
+                    tokio::time::sleep(GATHER).await;
+                }
+                tokio::select! {
+                    () = woken => {}
+                    () = tokio::time::sleep(self.config.dispatch_interval) => {}
                 }
             };
-            if !more {
-                wait(woken, self.config.dispatch_interval, &mut stop).await;
+            tokio::select! {
+                Some(()) = steps.next() => {}
+                () = idle => claim = true,
+                // An error means that the sender is gone, which is a stop as well.
+                _ = stop.wait_for(|stopped| *stopped) => {}
             }
         }
+        // What has begun is finished: otherwise others would wait for its leases.
+        while steps.next().await.is_some() {}
     }
 
     /// Whether jobs that are over are ever deleted by the host: then [`Self::reap`] is wanted.
@@ -157,6 +197,21 @@ impl Reconcilers {
             let rest = rest.clamp(Duration::from_millis(20), Duration::from_secs(2));
             wait(std::future::pending(), rest, &mut stop).await;
             wait(woken, self.config.observe_interval, &mut stop).await;
+        }
+    }
+}
+
+/// Waits for `wanted` while the steps go on: one that is not polled may hold the very connection
+/// that `wanted` waits for.
+async fn meanwhile<T>(
+    wanted: impl Future<Output = T>,
+    steps: &mut (impl Stream<Item = ()> + Unpin),
+) -> T {
+    let mut wanted = std::pin::pin!(wanted);
+    loop {
+        tokio::select! {
+            result = &mut wanted => return result,
+            Some(()) = steps.next() => {}
         }
     }
 }

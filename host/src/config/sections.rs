@@ -68,9 +68,8 @@ impl Default for Karmada {
 
 impl Karmada {
     pub(super) fn check(&self, wrong: &mut Vec<String>) {
-        // A step of a loop makes several calls, and its lease is half a minute.
-        if !(1..=15).contains(&self.call_timeout_seconds) {
-            wrong.push("karmada.call_timeout_seconds: it must be 1 to 15".to_owned());
+        if !(1..=150).contains(&self.call_timeout_seconds) {
+            wrong.push("karmada.call_timeout_seconds: it must be 1 to 150".to_owned());
         }
         if let Err(refused) = Readable::parse(&self.readable_kinds) {
             wrong.extend(refused.into_iter().map(|why| format!("karmada.readable_kinds: {why}")));
@@ -260,6 +259,9 @@ pub struct Reconcile {
     pub interval_seconds: u64,
     /// Steps at the same time.
     pub concurrency: usize,
+    /// How long a step is its host's own, in seconds, and so how long the jobs of a host that died
+    /// wait for another one at most.
+    pub lease_seconds: u64,
     /// How long a cluster may be away before its jobs are `Unknown`.
     pub unknown_after_seconds: u64,
     /// How long a workload must be missing before its job is `Lost`.
@@ -278,6 +280,7 @@ impl Default for Reconcile {
             enabled: true,
             interval_seconds: config.observe_interval.as_secs(),
             concurrency: config.concurrency,
+            lease_seconds: config.lease.as_secs(),
             unknown_after_seconds: config.patience.unknown_after.as_secs(),
             lost_after_missing_seconds: config.patience.lost_after_missing.as_secs(),
             lost_after_unknown_seconds: config.patience.lost_after_unknown.as_secs(),
@@ -294,6 +297,9 @@ impl Reconcile {
         if !(1..=1024).contains(&self.concurrency) {
             wrong.push("reconcile.concurrency: it must be 1 to 1024".to_owned());
         }
+        if !(4..=300).contains(&self.lease_seconds) {
+            wrong.push("reconcile.lease_seconds: it must be 4 to 300".to_owned());
+        }
         if self.keep_finished_seconds > TEN_YEARS {
             wrong.push("reconcile.keep_finished_seconds: it must be at most ten years".to_owned());
         }
@@ -305,6 +311,7 @@ impl Reconcile {
         let interval = Duration::from_secs(self.interval_seconds);
         config.observe_interval = interval;
         config.concurrency = self.concurrency;
+        config.lease = Duration::from_secs(self.lease_seconds);
         config.keep_finished = Some(self.keep_finished_seconds)
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs);

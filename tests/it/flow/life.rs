@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Setup, sample_form};
 
+/// At this speed every phase lasts for longer than a busy host takes to look.
+const SEEN: f64 = 4.0;
+
 /// Follows the sample job from submission to success.
 async fn sample_job_succeeds(app: &App) {
     let id = app.submit(&sample_form("iris")).await;
@@ -40,13 +43,13 @@ async fn sample_job_succeeds(app: &App) {
 
 #[tokio::test]
 async fn sample_job_runs_to_success_on_exactly_one_cluster_with_sqlite() {
-    sample_job_succeeds(&Setup::sqlite().start().await).await;
+    sample_job_succeeds(&Setup::sqlite().speed(SEEN).start().await).await;
 }
 
 #[tokio::test]
 async fn sample_job_runs_to_success_on_exactly_one_cluster_with_postgres() {
     let Some(setup) = Setup::postgres().await else { return };
-    sample_job_succeeds(&setup.start().await).await;
+    sample_job_succeeds(&setup.speed(SEEN).start().await).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,20 @@ impl Answer {
     }
 }
 
-pub(super) async fn send(base: &str, method: &str, path: &str, body: Option<String>) -> Answer {
+/// Submits a form under an idempotency key; `None` if there is no whole answer.
+pub(crate) async fn send_with_key(base: &str, form: &Value, key: &str) -> Option<Answer> {
+    let request = reqwest::Client::new()
+        .post(format!("{base}/api/v1/jobs"))
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(form.to_string());
+    let response = request.send().await.ok()?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = serde_json::from_str(&response.text().await.ok()?).expect("an answer in JSON");
+    Some(Answer { status, headers, body })
+}
+
+pub(crate) async fn send(base: &str, method: &str, path: &str, body: Option<String>) -> Answer {
     send_as(base, method, path, body, None).await
 }
 

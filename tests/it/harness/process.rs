@@ -102,11 +102,25 @@ impl Host {
         self.child.wait().expect("it ends");
     }
 
+    /// SIGSTOP, as a virtual machine that is suspended: connections stay, nothing moves.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT, after [`Host::pause`].
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("`kill` runs");
+        assert!(sent.success());
+    }
+
     /// SIGTERM, as an orchestrator; returns how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
-        assert!(sent.success());
+        self.signal("-TERM");
         for _ in 0..600 {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 return status;
@@ -135,7 +149,7 @@ fn config_file(dir: &Path) -> Vec<String> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
 use training::ports::StoreError;
@@ -96,25 +97,67 @@ impl PostgresBackend {
     }
 
     async fn try_once<W: Write<Postgres>>(&self, write: &W) -> Result<W::Answer, StoreError> {
-        let mut transaction = self.pool.begin_with(Postgres::BEGIN).await.map_err(error::store)?;
-        match write.run(&mut transaction).await? {
-            Outcome::Undo(answer) => {
-                transaction.rollback().await.map_err(error::store)?;
-                Ok(answer)
-            }
-            Outcome::Keep(answer) => {
-                let Err(failed) = transaction.commit().await.map_err(error::store) else {
-                    return Ok(answer);
-                };
-                // A lost race is known to be undone; after a lost connection nobody knows.
-                if !error::lost_race(&failed)
-                    && let Ok(mut connection) = self.pool.acquire().await
-                    && let Some(answer) = write.confirm(&mut connection).await
-                {
-                    return Ok(answer);
-                }
-                Err(failed)
-            }
+        let mut lent = Lent::new(self.pool.acquire().await.map_err(error::store)?);
+        let ended = transact(&mut lent, write).await;
+        lent.give_back();
+        let failed = match ended? {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        // A lost race is known to be undone; after a lost connection nobody knows.
+        if !error::lost_race(&failed)
+            && let Ok(mut connection) = self.pool.acquire().await
+            && let Some(answer) = write.confirm(&mut connection).await
+        {
+            return Ok(answer);
+        }
+        Err(failed)
+    }
+}
+
+/// A connection while a transaction is under way on it. The caller may go away at any await: the
+/// client hung up, a step ran out of time. sqlx forgets a BEGIN that was cut off so, and gives the
+/// connection to the next one, whose writes are then part of a transaction that nobody commits. A
+/// connection that was not given back is closed instead.
+struct Lent {
+    connection: PoolConnection<Postgres>,
+    whole: bool,
+}
+
+impl Lent {
+    fn new(connection: PoolConnection<Postgres>) -> Self {
+        Self { connection, whole: false }
+    }
+
+    /// Returns it to the pool: whatever was begun has ended, or is known to sqlx.
+    fn give_back(mut self) {
+        self.whole = true;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+/// Runs one transaction. The inner error is that of the commit.
+async fn transact<W: Write<Postgres>>(
+    lent: &mut Lent,
+    write: &W,
+) -> Result<Result<W::Answer, StoreError>, StoreError> {
+    let mut transaction = Connection::begin_with(&mut *lent.connection, Postgres::BEGIN)
+        .await
+        .map_err(error::store)?;
+    match write.run(&mut transaction).await? {
+        Outcome::Undo(answer) => {
+            transaction.rollback().await.map_err(error::store)?;
+            Ok(Ok(answer))
+        }
+        Outcome::Keep(answer) => {
+            Ok(transaction.commit().await.map_err(error::store).map(|()| answer))
         }
     }
 }

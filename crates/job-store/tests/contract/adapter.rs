@@ -335,3 +335,40 @@ async fn reads_use_their_index_on_postgres() {
     drop(raw);
     database.drop().await;
 }
+
+/// Drops a write after it was polled so many times.
+async fn cut_off(write: impl Future, polls: u32) {
+    tokio::select! {
+        biased;
+        _ = write => {}
+        () = async {
+            for _ in 0..polls {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_cut_off_anywhere_costs_no_later_one() {
+    let Some(database) = postgres().await else { return };
+    let mut config = Config::new(DatabaseUrl::new(database.url()));
+    // The next write gets the very connection.
+    config.max_connections = 1;
+    let connected = connect(&config, &RandomIds).await.unwrap();
+    let mut other = PgConnection::connect(&database.url()).await.unwrap();
+    for number in 0..300 {
+        cut_off(connected.store.settle(1, "nobody"), u32::try_from(number).unwrap() * 2).await;
+        let one = job(&format!("job-{number}"), number + 1);
+        assert_eq!(connected.store.insert(&new_job(one.clone())).await.unwrap(), Inserted::New);
+        let seen: Option<String> = sqlx::query_scalar("SELECT id FROM jobs WHERE id = $1")
+            .bind(one.id.as_str())
+            .fetch_optional(&mut other)
+            .await
+            .unwrap();
+        assert_eq!(seen.as_deref(), Some(one.id.as_str()), "accepted, and not committed");
+    }
+    other.close().await.unwrap();
+    connected.close().await;
+    database.drop().await;
+}

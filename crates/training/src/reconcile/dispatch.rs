@@ -1,7 +1,9 @@
 //! Drains intents: places and applies new jobs; removal is in [`super::remove`].
 
-use futures_util::StreamExt as _;
+use std::task::Poll;
+
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::observe::workload_ref;
 use super::{Reconcilers, StepError};
@@ -14,8 +16,15 @@ use crate::phase::{Desired, Phase};
 use crate::ports::{ControlError, Effects, Moved, StoreError};
 use crate::{dependents, placement};
 
-/// Intents taken in one round. Few enough to finish well within the lease.
-const BATCH: u32 = 64;
+/// Intents that a process holds at once. Few enough to finish well within the lease.
+pub(super) const BATCH: u32 = 64;
+
+/// Intents that were claimed together.
+pub(super) struct Batch {
+    pub(super) intents: Vec<Claimed>,
+    /// When no step of them may go on.
+    pub(super) deadline: Instant,
+}
 
 /// How a step on one intent ended.
 pub(super) enum Step {
@@ -26,31 +35,28 @@ pub(super) enum Step {
 }
 
 impl Reconcilers {
-    /// One round. `Ok(true)` if there may be more to do at once.
-    pub(super) async fn dispatch_round(&self) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let claimed = self.store.claim(&self.config.owner, now, self.config.lease, BATCH).await?;
-        let more = claimed.len() == BATCH as usize;
+    /// Claims what is due, `limit` at most.
+    pub(super) async fn claim(&self, limit: u32) -> Result<Batch, StoreError> {
         // The leases run from the claim, also for what waits for its turn: a step that outlived its
-        // lease would work on a job that another process has claimed.
-        let deadline = tokio::time::Instant::now() + self.config.lease.mul_f64(0.75);
-        futures_util::stream::iter(claimed)
-            .for_each_concurrent(self.config.concurrency, |intent| self.carry_out(intent, deadline))
-            .await;
-        Ok(more)
+        // lease would work on a job that another process has claimed. Measured from before it, so
+        // that nobody trusts a lease for longer than the store does.
+        let deadline = Instant::now() + self.config.lease.mul_f64(0.75);
+        let now = self.clock.now();
+        let intents = self.store.claim(&self.config.owner, now, self.config.lease, limit).await?;
+        Ok(Batch { intents, deadline })
     }
 
     /// Does one step for one intent and records how it went.
-    async fn carry_out(&self, intent: Claimed, deadline: tokio::time::Instant) {
+    pub(super) async fn carry_out(&self, intent: Claimed, deadline: Instant) {
         let step = async {
             match intent.kind {
                 IntentKind::Apply => self.apply(&intent).await,
                 IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
             }
         };
-        let result = tokio::time::timeout_at(deadline, step)
+        let result = within(deadline, step)
             .await
-            .unwrap_or_else(|_| Ok(Step::Later("the control plane is too slow".to_owned())));
+            .unwrap_or_else(|| Ok(Step::Later("the control plane is too slow".to_owned())));
         let why = match result {
             Ok(Step::Settled) => return,
             Ok(Step::Later(why)) => why,
@@ -304,6 +310,21 @@ impl Reconcilers {
             Moved::Stale => Ok(Step::Later("the job changed meanwhile".to_owned())),
         }
     }
+}
+
+/// Runs a step until the deadline, and not a single poll beyond it. A timeout alone would look at the
+/// clock only after the step had gone on: a process that was suspended would first do what comes
+/// next, such as writing an object, on behalf of a lease that it lost long ago. `None` if it did not
+/// end in time.
+async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Option<T> {
+    let mut step = std::pin::pin!(step);
+    let in_time = std::future::poll_fn(|context| {
+        if Instant::now() >= deadline {
+            return Poll::Ready(None);
+        }
+        step.as_mut().poll(context).map(Some)
+    });
+    tokio::time::timeout_at(deadline, in_time).await.unwrap_or(None)
 }
 
 /// How a job ends that never ran.
