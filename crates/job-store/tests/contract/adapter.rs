@@ -358,7 +358,7 @@ async fn a_write_that_is_cut_off_anywhere_costs_no_later_one() {
     let connected = connect(&config, &RandomIds).await.unwrap();
     let mut other = PgConnection::connect(&database.url()).await.unwrap();
     for number in 0..300 {
-        cut_off(connected.store.settle(1, "nobody"), u32::try_from(number).unwrap() * 2).await;
+        cut_off(connected.store.settle(1, "nobody"), number * 2).await;
         let one = job(&format!("job-{number}"), number + 1);
         assert_eq!(connected.store.insert(&new_job(one.clone())).await.unwrap(), Inserted::New);
         let seen: Option<String> = sqlx::query_scalar("SELECT id FROM jobs WHERE id = $1")
