@@ -6,6 +6,8 @@
 
 #[path = "figures/conversion.rs"]
 mod conversion;
+#[path = "figures/fleet.rs"]
+mod fleet;
 #[path = "figures/plugins.rs"]
 mod plugins;
 #[path = "figures/process.rs"]
@@ -34,6 +36,9 @@ fn main() -> anyhow::Result<()> {
     }
     if runs("submission") {
         runtime.block_on(submission::measure(&mut report))?;
+    }
+    if runs("fleet") {
+        runtime.block_on(fleet::measure(&mut report))?;
     }
     report.finish()
 }

@@ -5,7 +5,7 @@ use conditional_trait_gen::trait_gen;
 use sqlx::{Database, Postgres, QueryBuilder, Sqlite};
 use training::intent::IntentKind;
 use training::job::{Job, NewEvent};
-use training::manifest::Bundle;
+use training::manifest::{Bundle, ObjectRef};
 use training::phase::Lifecycle;
 use training::ports::{Effects, Idempotency, Inserted, ListQuery, Moved, NewJob, StoreError};
 use training::{JobId, Timestamp};
@@ -24,6 +24,9 @@ use crate::store::SqlStore;
 /// How long a key is kept at least, in microseconds: 24 hours. It is kept longer for a job that
 /// is not proven gone, so a late duplicate can never make a second run of it.
 const KEY_LIFE: i64 = 24 * 3600 * 1_000_000;
+
+/// Places that are looked for in one statement.
+const PLACES: usize = 256;
 
 /// [`training::ports::JobStore::insert`].
 pub(crate) struct Insert {
@@ -385,19 +388,57 @@ impl SqlStore<B> {
         rows.iter().map(|row| rows::read::<JobRow, _>(row)?.into_job()).collect()
     }
 
-    pub(crate) async fn observed_jobs(&self) -> Result<Vec<Job>, StoreError> {
+    pub(crate) async fn observed_jobs(
+        &self,
+        after: Option<&(Timestamp, JobId)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        // Every id is greater than the empty text.
+        let (at, id) = after.map_or((i64::MIN, ""), |(at, id)| (at.as_microsecond(), id.as_str()));
         let rows = sqlx::query(concat!(
             "SELECT ",
             job_columns!(),
             " FROM jobs \
              WHERE lifecycle = 'Active' \
              AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
-             ORDER BY created_at, id"
+             AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3"
         ))
+        .bind(at)
+        .bind(id)
+        .bind(i64::from(limit))
         .fetch_all(self.backend.reading())
         .await
         .map_err(error::store)?;
         rows.iter().map(|row| rows::read::<JobRow, _>(row)?.into_job()).collect()
+    }
+
+    pub(crate) async fn observed_jobs_among(
+        &self,
+        workloads: &[ObjectRef],
+    ) -> Result<Vec<Job>, StoreError> {
+        let mut places: Vec<(&str, &str)> =
+            workloads.iter().map(|object| (&*object.namespace, &*object.name)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut jobs = Vec::new();
+        for part in places.chunks(PLACES) {
+            let mut sql = QueryBuilder::<<B as Backend>::Db>::new(concat!(
+                "SELECT ",
+                job_columns!(),
+                " FROM jobs \
+                 WHERE lifecycle <> 'Deleted' AND lifecycle = 'Active' \
+                 AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
+                 AND (namespace, name) IN "
+            ));
+            sql.push_tuples(part, |mut tuple, (namespace, name)| {
+                tuple.push_bind((*namespace).to_owned()).push_bind((*name).to_owned());
+            });
+            let rows = sql.build().fetch_all(self.backend.reading()).await.map_err(error::store)?;
+            for row in &rows {
+                jobs.push(rows::read::<JobRow, _>(row)?.into_job()?);
+            }
+        }
+        Ok(jobs)
     }
 
     pub(crate) async fn list_attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use training::clock::SystemClock;
 use training::intent::{Claimed, IntentKind};
 use training::job::{Event, Job, NewEvent};
-use training::manifest::Bundle;
+use training::manifest::{Bundle, ObjectRef};
 use training::ports::{
     Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError,
 };
@@ -154,8 +154,16 @@ impl JobStore for SqlStore<B> {
         self.list_jobs(query).await
     }
 
-    async fn observed(&self) -> Result<Vec<Job>, StoreError> {
-        self.observed_jobs().await
+    async fn observed(
+        &self,
+        after: Option<&(Timestamp, JobId)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        self.observed_jobs(after, limit).await
+    }
+
+    async fn observed_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
+        self.observed_jobs_among(workloads).await
     }
 
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {

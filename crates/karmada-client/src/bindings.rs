@@ -256,9 +256,7 @@ impl KarmadaClient {
         &self,
         workloads: &[WorkloadRef],
     ) -> Result<Vec<Seen>, ControlError> {
-        self.bindings.freshen(&self.caller).await.map_err(|message| ControlError::Unavailable {
-            message: format!("list the bindings: {message}"),
-        })?;
+        self.freshen_bindings().await?;
         let mut all = Vec::with_capacity(workloads.len());
         let mut unbound = Vec::new();
         for (index, workload) in workloads.iter().enumerate() {
@@ -281,6 +279,19 @@ impl KarmadaClient {
             }
         }
         Ok(all)
+    }
+
+    /// The workloads whose bindings changed since the last call.
+    pub(crate) async fn changed_workloads(&self) -> Result<Vec<ObjectRef>, ControlError> {
+        self.freshen_bindings().await?;
+        Ok(self.bindings.take_changed().into_iter().collect())
+    }
+
+    async fn freshen_bindings(&self) -> Result<(), ControlError> {
+        let fresh = self.bindings.freshen(&self.caller).await;
+        fresh.map_err(|message| ControlError::Unavailable {
+            message: format!("list the bindings: {message}"),
+        })
     }
 
     /// Whether the workloads with these indexes exist.

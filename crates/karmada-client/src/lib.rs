@@ -165,6 +165,10 @@ impl ControlPlane for KarmadaClient {
         self.observe_all(workloads).await
     }
 
+    async fn changed(&self) -> Result<Vec<ObjectRef>, ControlError> {
+        self.changed_workloads().await
+    }
+
     async fn trace(&self, workload: &WorkloadRef, policy: &ObjectRef) -> Trace {
         self.trace_one(workload, policy).await
     }

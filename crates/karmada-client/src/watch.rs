@@ -1,7 +1,7 @@
 //! A collection of the control plane mirrored in memory: one watch feeds it, and while the watch
 //! is broken a list that all callers share. Only what a caller needs is kept of an object.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(90);
 pub(crate) trait Mirrored:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
 {
-    type Key: Eq + Hash + Send + Sync + 'static;
+    type Key: Eq + Hash + Clone + Send + Sync + 'static;
     type Kept: PartialEq + Send + Sync + 'static;
     type Settings: Send + Sync + 'static;
 
@@ -44,6 +44,8 @@ type Entries<T> = HashMap<<T as Mirrored>::Key, Arc<<T as Mirrored>::Kept>>;
 pub(crate) struct Mirror<T: Mirrored> {
     settings: T::Settings,
     entries: RwLock<Entries<T>>,
+    /// What changed since it was last asked for. No larger than what was ever mirrored since.
+    changed: Mutex<HashSet<T::Key>>,
     health: Mutex<Health>,
     /// When it was last listed for want of a watch, and how that ended. Held during the list, so
     /// that callers which come meanwhile share its result.
@@ -69,6 +71,7 @@ impl<T: Mirrored> Mirror<T> {
         Self {
             settings,
             entries: RwLock::default(),
+            changed: Mutex::default(),
             health: Mutex::default(),
             relist: tokio::sync::Mutex::new(None),
             poll_interval,
@@ -83,6 +86,11 @@ impl<T: Mirrored> Mirror<T> {
     pub(crate) fn all(&self) -> Vec<Arc<T::Kept>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().cloned().collect()
+    }
+
+    /// What changed since the last call.
+    pub(crate) fn take_changed(&self) -> HashSet<T::Key> {
+        std::mem::take(&mut self.changed())
     }
 
     /// Whether the mirror is what the API server has, but for a delay. A failure counts only once
@@ -161,9 +169,10 @@ impl<T: Mirrored> Mirror<T> {
             Event::Apply(object) => {
                 if let Some((key, kept)) = object.keep(&self.settings) {
                     let kept = Arc::new(kept);
-                    let before = self.write().insert(key, Arc::clone(&kept));
+                    let before = self.write().insert(key.clone(), Arc::clone(&kept));
                     // Karmada touches its objects more often than anything we keep changes.
                     if before.is_none_or(|before| before != kept) {
+                        self.changed().insert(key);
                         self.hint.notify_one();
                     }
                 }
@@ -174,6 +183,7 @@ impl<T: Mirrored> Mirror<T> {
                 if let Some((key, _)) = object.keep(&self.settings)
                     && self.write().remove(&key).is_some()
                 {
+                    self.changed().insert(key);
                     self.hint.notify_one();
                 }
                 self.count_event();
@@ -190,8 +200,21 @@ impl<T: Mirrored> Mirror<T> {
 
     fn replace(&self, mut fresh: Entries<T>) {
         fresh.shrink_to_fit();
-        *self.write() = fresh;
+        let changed: Vec<T::Key> = {
+            let mut entries = self.write();
+            let newer = fresh.iter().filter(|(key, kept)| entries.get(*key) != Some(*kept));
+            let gone = entries.keys().filter(|key| !fresh.contains_key(*key));
+            let changed = newer.map(|(key, _)| key).chain(gone).cloned().collect();
+            *entries = fresh;
+            changed
+        };
+        // Not under the lock of the entries: whoever asks for what changed reads them next.
+        self.changed().extend(changed);
         self.hint.notify_one();
+    }
+
+    fn changed(&self) -> std::sync::MutexGuard<'_, HashSet<T::Key>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_event(&self) {

@@ -6,7 +6,7 @@
 //! | `engine`, `limits` | the one engine configuration, and what a call may use |
 //! | `bindings`, `input`, `answer` | the contract's types, to the guest and back |
 //! | `sandbox`, `guest_log` | one call: store, instance, deadline, log |
-//! | `backend`, `runners`, `gate`, `strikes` | where calls run, how many, and who is shut out |
+//! | `backend`, `runners`, `finish`, `gate`, `strikes` | where calls run, how many, and who is shut out |
 //! | [`worker`], `walls`, `process`, `compiler` | the processes behind the second wall |
 //! | `source`, `watch`, [`signature`] | the directory, and who stands behind a file |
 //! | `cache`, `loader`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
@@ -28,6 +28,7 @@ mod config;
 mod describe;
 mod engine;
 mod error;
+mod finish;
 mod gate;
 mod guest_log;
 mod input;

@@ -20,6 +20,7 @@ use crate::bindings::Description;
 use crate::cache::Code;
 use crate::compiler::read_frame;
 use crate::error::LoadError;
+use crate::finish::finish;
 use crate::limits::{COMPONENTS, CallLimits, SLOT_WAIT};
 use crate::process;
 use crate::sandbox::{Call, Fault, Run};
@@ -119,14 +120,12 @@ impl Runners {
     ) -> Result<(Contents, Run<Description>), LoadError> {
         let Some(slot) = self.slot().await else { return Ok((Contents::default(), no_slot())) };
         let this = Arc::clone(self);
-        let task = self.tasks.spawn(async move {
+        let exchange = async move {
             let mut contents = None;
             let run = this.exchange(slot, &component, Call::Describe, "", &mut contents).await;
             (contents, run)
-        });
-        let Ok((contents, run)) = task.await else {
-            return Ok((Contents::default(), crashed("its task ended")));
         };
+        let (contents, run) = finish(&self.tasks, exchange).await;
         let contents = contents.unwrap_or_else(|| Ok(Contents::default())).map_err(unfit)?;
         Ok((contents, answer(run)))
     }
@@ -140,14 +139,9 @@ impl Runners {
     ) -> Run<R> {
         let Some(slot) = self.slot().await else { return no_slot() };
         let this = Arc::clone(self);
-        // A task of its own, because a caller that goes away must not leave half a message behind.
-        let task = self
-            .tasks
-            .spawn(async move { this.exchange(slot, &component, call, &json, &mut None).await });
-        match task.await {
-            Ok(run) => answer(run),
-            Err(_) => crashed("its task ended"),
-        }
+        let exchange = async move { this.exchange(slot, &component, call, &json, &mut None).await };
+        // A caller that goes away must not leave half a message behind.
+        answer(finish(&self.tasks, exchange).await)
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
@@ -362,10 +356,6 @@ fn answer<R: DeserializeOwned>(called: Result<Called, Fault>) -> Run<R> {
 
 fn no_slot<R>() -> Run<R> {
     Run { outcome: Err(Fault::NoSlot), log: Vec::new(), memory_bytes: 0 }
-}
-
-fn crashed<R>(why: &str) -> Run<R> {
-    Run { outcome: Err(Fault::Crashed(why.to_owned())), log: Vec::new(), memory_bytes: 0 }
 }
 
 fn unfit(unfit: Unfit) -> LoadError {

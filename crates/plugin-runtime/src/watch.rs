@@ -65,13 +65,16 @@ impl Watch {
         this
     }
 
-    /// Waits until something is heard.
+    /// Waits until something is heard: if no writer has finished yet, a little longer for one.
     pub(crate) async fn changed(&self) {
         self.heard.hint.notified().await;
-        let finished = self.heard.finished.lock().unwrap_or_else(PoisonError::into_inner).any();
-        if !finished {
-            tokio::time::sleep(WRITING).await;
-        }
+        let finished = async {
+            while !self.heard.finished.lock().unwrap_or_else(PoisonError::into_inner).any() {
+                self.heard.hint.notified().await;
+            }
+        };
+        // What was heard is looked at in any case.
+        drop(tokio::time::timeout(WRITING, finished).await);
     }
 
     /// The files that were finished since the last call.

@@ -9,6 +9,7 @@ mod ledger;
 mod observe;
 mod reap;
 mod remove;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -186,16 +187,19 @@ impl Reconcilers {
         while !*stop.borrow() {
             let woken = hint.notified();
             let started = self.clock.now();
-            if let Err(error) = self.observe_round(&mut memory).await {
+            let more = self.observe_round(&mut memory).await.unwrap_or_else(|error| {
                 report("observe", &error);
-            }
+                false
+            });
             let took = Duration::try_from(self.clock.now().duration_since(started));
-            // A round reads every job that runs. Rest four times as long as it took, so that a
-            // storm of changes costs a fifth of a core at most, and at least 20 ms, so that
-            // changes which come together are read together.
+            // A storm of changes costs a fifth of a core at most, and changes which come together
+            // are read together.
             let rest = took.unwrap_or_default().saturating_mul(4);
             let rest = rest.clamp(Duration::from_millis(20), Duration::from_secs(2));
             wait(std::future::pending(), rest, &mut stop).await;
+            if more {
+                continue;
+            }
             wait(woken, self.config.observe_interval, &mut stop).await;
         }
     }

@@ -71,6 +71,7 @@ macro_rules! for_each_store_case {
             a_list_filters,
             pages_cover_every_job_once,
             observed_jobs_are_active_and_applied_oldest_first,
+            observed_jobs_are_found_by_their_workloads,
             jobs_are_counted_on_each_of_their_clusters,
             attempts_of_the_same_work_are_found_in_their_order,
             finished_jobs_are_found_longest_over_first,

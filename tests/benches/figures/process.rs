@@ -79,8 +79,19 @@ impl Ground {
 }
 
 impl Host {
+    /// Processor time that it used so far, without its children.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may hold anything.
+        let (_, rest) = stat.rsplit_once(')').context("a name")?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.sum::<Result<u64, _>>()?;
+        // Linux counts in hundredths of a second, whatever the kernel's own rate.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Resident memory in MiB.
-    fn resident(&self) -> anyhow::Result<f64> {
+    pub(crate) fn resident(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()).context("VmRSS")?;

@@ -252,7 +252,7 @@ async fn a_schema_that_needs_a_newer_program_is_refused() {
 
 /// The queries of the hot paths, as the store writes them but for the columns; and the index
 /// that each must use, or reading costs as much as there are jobs.
-const PLANS: [(&str, &str); 6] = [
+const PLANS: [(&str, &str); 7] = [
     (
         "SELECT * FROM jobs WHERE lifecycle <> 'Deleted' \
          ORDER BY created_at DESC, id DESC LIMIT 50",
@@ -270,8 +270,15 @@ const PLANS: [(&str, &str); 6] = [
     ),
     (
         "SELECT * FROM jobs WHERE lifecycle = 'Active' \
-         AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') ORDER BY created_at, id",
+         AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
+         AND (created_at, id) > (1000000, 'x') ORDER BY created_at, id LIMIT 100",
         "jobs_observed",
+    ),
+    (
+        "SELECT * FROM jobs WHERE lifecycle <> 'Deleted' AND lifecycle = 'Active' \
+         AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
+         AND (namespace, name) IN (('n7', 'j7'), ('n8', 'j58'))",
+        "jobs_live_name",
     ),
     (
         "SELECT id FROM jobs WHERE namespace = 'n7' AND name = 'j7' AND lifecycle <> 'Deleted'",

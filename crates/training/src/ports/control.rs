@@ -305,6 +305,14 @@ pub trait ControlPlane: Send + Sync {
     /// from a fresh list. A missing binding is looked into: `exists` is then `Some`.
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError>;
 
+    /// The workloads of which [`ControlPlane::observe`] may say something else than at the last call
+    /// of this method; the first call answers every workload with a binding. Each change is
+    /// answered once, so that one caller a process follows them; one whose workload has no binding
+    /// is not noticed. Where nothing is remembered, nothing is answered.
+    async fn changed(&self) -> Result<Vec<ObjectRef>, ControlError> {
+        Ok(Vec::new())
+    }
+
     /// What there is of one workload now, for a person who asks why it does not run. Reads fresh,
     /// five calls at once at most, and never fails as a whole.
     async fn trace(&self, workload: &WorkloadRef, policy: &ObjectRef) -> Trace;

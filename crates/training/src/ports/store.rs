@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
-use crate::manifest::Bundle;
+use crate::manifest::{Bundle, ObjectRef};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +134,16 @@ pub trait JobStore: Send + Sync {
     /// Jobs that are not deleted, newest first by creation time, then by id descending.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>, StoreError>;
 
-    /// Active jobs whose phase [`is_observed`](crate::phase::Phase::is_observed). Oldest first.
-    async fn observed(&self) -> Result<Vec<Job>, StoreError>;
+    /// Active jobs whose phase [`is_observed`](crate::phase::Phase::is_observed), the oldest `limit`
+    /// that were created after this position. Oldest first, then by id.
+    async fn observed(
+        &self,
+        after: Option<&(Timestamp, JobId)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError>;
+
+    /// Those of the same jobs whose workloads have the namespaces and names of these. In no order.
+    async fn observed_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError>;
 
     /// How many active jobs each cluster has that were applied there and are not over.
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError>;

@@ -240,6 +240,8 @@ impl Reconcilers {
         match self.store.transition(&after, &event, &effects).await? {
             Moved::Done => {
                 tracing::info!(job.id = %after.id, "Applied job `{}`", after.id);
+                // Its status may have come before this row.
+                self.control.hint().notify_one();
                 Ok(Step::Settled)
             }
             // Cancelled or deleted meanwhile: the next try drops the intent, and the removal

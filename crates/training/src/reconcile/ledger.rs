@@ -97,11 +97,15 @@ impl Ledger {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Takes over what a status round saw: applied jobs wait for room, running ones have it, and
-    /// those that are not seen any more have ended.
-    pub(super) fn observe(&self, jobs: &[Job]) {
+    /// Drops every applied job that a whole pass did not see: it has ended.
+    pub(super) fn keep_seen(&self, seen: impl Fn(&JobId) -> bool) {
+        self.with(|waiting| waiting.retain(|id, entry| !entry.applied || seen(id)));
+    }
+
+    /// Takes over what was seen of these jobs: applied ones wait for room, all others have it or do
+    /// not need it.
+    pub(super) fn observe<'a>(&self, jobs: impl IntoIterator<Item = &'a Job>) {
         self.with(|waiting| {
-            waiting.retain(|_, entry| !entry.applied);
             for job in jobs {
                 waiting.remove(&job.id);
                 if let Some(placement) = &job.placement
@@ -187,8 +191,8 @@ mod tests {
         });
         ledger.observe(&[submitted]);
         assert_eq!(chosen(&ledger, "j2"), "b");
-        // It failed: the next round no longer sees it.
-        ledger.observe(&[]);
+        // It failed: the next pass no longer sees it.
+        ledger.keep_seen(|_| false);
         assert_eq!(chosen(&ledger, "j3"), "a");
     }
 }

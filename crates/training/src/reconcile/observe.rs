@@ -1,11 +1,16 @@
-//! Follows the clusters: reads what the control plane says of every job that may run, lets the
-//! plugin interpret it and [`decide`] move the job.
+//! Follows the clusters: reads what the control plane says of jobs that may run, lets the plugin
+//! interpret it and [`decide`] move the job. Each round looks at the jobs whose workloads changed, and
+//! at one part of all others: the [sweep](super::sweep) repairs what no change told of, and notices what
+//! only time changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::sweep::{Part, Sweep};
 use super::{Reconcilers, StepError};
+use crate::clock::Timestamp;
 use crate::decide::{Away, Observation, decide};
 use crate::id::JobId;
 use crate::intent::IntentKind;
@@ -13,36 +18,89 @@ use crate::job::Job;
 use crate::manifest::ObjectRef;
 use crate::ports::{Cluster, Moved, Report, Seen, WorkloadRef};
 
-/// What the last round saw, so that a status is interpreted only when it changed.
+/// Jobs of one part of a sweep: what changes meanwhile waits for it, some 10 ms.
+const PART: u32 = 256;
+/// Workloads that changed before a job was seen to have them, and jobs that are looked at again
+/// although nothing changed: a round asks for all of them, and the sweep finds the others.
+const MOST_AGAIN: usize = 1024;
+/// How long a job may take to say that it was applied, after its workload changed. Longer than a
+/// step of the dispatcher can take; after that it is somebody else's workload.
+const LATE_ROW: Duration = Duration::from_secs(45);
+
+/// What the rounds before saw.
 #[derive(Default)]
 pub(super) struct Memory {
-    jobs: HashMap<JobId, (Seen, Vec<(String, Report)>)>,
+    /// By the last look at each job, so that a status is interpreted only when it changed.
+    jobs: HashMap<JobId, Last>,
     clusters: Vec<Cluster>,
+    /// Changed workloads, and since when, whose jobs do not say yet that they were applied.
+    early: HashMap<ObjectRef, Timestamp>,
+    /// Workloads to look at again soon: without a binding, or with a status that was not settled.
+    again: HashSet<ObjectRef>,
+    looked_again: Option<Timestamp>,
+    sweep: Sweep,
+}
+
+struct Last {
+    seen: Seen,
+    reports: Vec<(String, Report)>,
 }
 
 impl Reconcilers {
-    /// One round.
-    pub(super) async fn observe_round(&self, memory: &mut Memory) -> Result<(), StepError> {
+    /// One round. `true` if the next one has something to do whatever happens.
+    pub(super) async fn observe_round(&self, memory: &mut Memory) -> Result<bool, StepError> {
+        let started = self.clock.now();
         let clusters = self.control.clusters().await?;
         if clusters != memory.clusters {
             // A queued job may have waited for just this: a cluster that came back, or room.
-            self.store.wake_intents(IntentKind::Apply, self.clock.now()).await?;
+            self.store.wake_intents(IntentKind::Apply, started).await?;
+            if readiness(&clusters) != readiness(&memory.clusters) {
+                memory.sweep.start_over();
+            }
             memory.clusters = clusters;
         }
-        let jobs = self.store.observed().await?;
+        // Remembered first: what fails now is looked at by the next round.
+        let changed = self.control.changed().await?;
+        memory.early.extend(changed.into_iter().map(|object| (object, started)));
+        let mut wanted: Vec<ObjectRef> = memory.early.keys().cloned().collect();
+        let interval = self.config.observe_interval;
+        if memory.looked_again.is_none_or(|at| elapsed(at, started) >= interval) {
+            memory.looked_again = Some(started);
+            wanted.extend(memory.again.drain().take(MOST_AGAIN));
+        }
+        let mut jobs = self.store.observed_among(&wanted).await?;
+        let mut part = None;
+        if memory.sweep.is_due(started) {
+            let swept = self.store.observed(memory.sweep.position(), PART).await?;
+            part = Some(Part::of(&swept, PART));
+            let known: HashSet<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+            jobs.extend(swept.into_iter().filter(|job| !known.contains(&job.id)));
+        }
+        self.look(jobs, memory).await?;
+        let now = self.clock.now();
+        memory.forget_strangers(now);
+        let Some(part) = part else { return Ok(false) };
+        if memory.sweep.end_part(part, elapsed(started, now), now, interval) {
+            memory.jobs.retain(|id, _| memory.sweep.saw(id));
+            self.ledger.keep_seen(|id| memory.sweep.saw(id));
+        }
+        Ok(memory.sweep.is_under_way())
+    }
+
+    /// Looks at jobs and settles what is seen of them.
+    async fn look(&self, jobs: Vec<Job>, memory: &mut Memory) -> Result<(), StepError> {
         self.ledger.observe(&jobs);
         let workloads: Vec<WorkloadRef> = jobs.iter().map(workload_ref).collect();
         let seen = self.control.observe(&workloads).await?;
-        let mut next = HashMap::with_capacity(jobs.len());
-        for (job, seen) in jobs.into_iter().zip(seen) {
+        for ((job, seen), workload) in jobs.into_iter().zip(seen).zip(workloads) {
             let (reports, complete) = match memory.jobs.remove(&job.id) {
-                Some((before, reports)) if before == seen => (reports, true),
+                Some(last) if last.seen == seen => (last.reports, true),
                 _ => self.interpret(&job, &seen).await,
             };
             let id = job.id.clone();
             let settled = self.settle_observation(job, &seen, &reports, &memory.clusters).await;
-            match settled {
-                Ok(()) => {}
+            let settled = match settled {
+                Ok(moved) => moved != Some(Moved::Stale),
                 Err(StepError::Store(error)) if !error.retryable() => {
                     // One job that cannot be written must not hold up the others.
                     tracing::error!(
@@ -50,15 +108,19 @@ impl Reconcilers {
                         error = &error as &dyn std::error::Error,
                         "What was seen of job `{id}` cannot be recorded"
                     );
+                    false
                 }
                 Err(error) => return Err(error),
+            };
+            memory.early.remove(&workload.object);
+            if !settled || !complete || seen.binding.is_none() {
+                memory.again.insert(workload.object);
             }
-            // What the plugin failed to read is read again in the next round.
+            // What the plugin failed to read is read again.
             if complete {
-                next.insert(id, (seen, reports));
+                memory.jobs.insert(id, Last { seen, reports });
             }
         }
-        memory.jobs = next;
         Ok(())
     }
 
@@ -68,7 +130,7 @@ impl Reconcilers {
         seen: &Seen,
         reports: &[(String, Report)],
         clusters: &[Cluster],
-    ) -> Result<(), StepError> {
+    ) -> Result<Option<Moved>, StepError> {
         let observation = Observation {
             seen: seen.clone(),
             reports: reports.to_vec(),
@@ -76,12 +138,15 @@ impl Reconcilers {
         };
         let now = self.clock.now();
         let Some(decision) = decide(&job, &observation, &self.config.patience, now) else {
-            return Ok(());
+            return Ok(None);
         };
         let moved =
             self.store.transition(&decision.after, &decision.event, &decision.effects).await?;
-        if moved == Moved::Done && decision.after.phase.is_terminal() {
-            self.ledger.ended(&decision.after);
+        if moved == Moved::Done {
+            self.ledger.observe([&decision.after]);
+            if decision.after.phase.is_terminal() {
+                self.ledger.ended(&decision.after);
+            }
         }
         tracing::debug!(
             job.id = %job.id,
@@ -92,8 +157,7 @@ impl Reconcilers {
             decision.after.phase,
             decision.after.reason
         );
-        // A stale one is read again in the next round.
-        Ok(())
+        Ok(Some(moved))
     }
 
     /// Lets the plugin read what each member reports, and says whether it read all. A plugin that
@@ -121,6 +185,33 @@ impl Reconcilers {
         }
         (reports, complete)
     }
+}
+
+impl Memory {
+    /// Forgets changed workloads that no job turned out to have.
+    fn forget_strangers(&mut self, now: Timestamp) {
+        self.early.retain(|_, since| elapsed(*since, now) < LATE_ROW);
+        if self.early.len() > MOST_AGAIN {
+            let mut times: Vec<Timestamp> = self.early.values().copied().collect();
+            let (_, oldest_kept, _) =
+                times.select_nth_unstable_by(MOST_AGAIN - 1, |one, other| other.cmp(one));
+            let oldest_kept = *oldest_kept;
+            self.early.retain(|_, since| *since > oldest_kept);
+        }
+    }
+}
+
+/// Which clusters answer, and why not; the rest of what is known of them moves all the time.
+fn readiness(clusters: &[Cluster]) -> Vec<(&str, bool, &str)> {
+    clusters
+        .iter()
+        .map(|cluster| (cluster.name.as_str(), cluster.ready, &*cluster.ready_reason))
+        .collect()
+}
+
+/// A clock that was set back makes nothing older.
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 /// A job's workload with a status that a member reported, as its plugin reads it.

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
-use crate::manifest::Bundle;
+use crate::manifest::{Bundle, ObjectRef};
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::{
     Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError,
@@ -155,6 +155,11 @@ fn numbered(job: &Job, from: Option<Phase>, event: &NewEvent) -> Event {
 }
 
 impl State {
+    fn observed(&self) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.values();
+        jobs.filter(|job| job.lifecycle == Lifecycle::Active && job.phase.is_observed())
+    }
+
     fn enqueue(&mut self, job: &Job, kind: IntentKind) {
         let now = job.updated_at;
         if kind != IntentKind::Apply {
@@ -291,22 +296,33 @@ impl JobStore for MemoryStore {
         Ok(jobs)
     }
 
-    async fn observed(&self) -> Result<Vec<Job>, StoreError> {
+    async fn observed(
+        &self,
+        after: Option<&(Timestamp, JobId)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
         let state = self.open()?;
-        let mut jobs: Vec<Job> = state
-            .jobs
-            .values()
-            .filter(|job| job.lifecycle == Lifecycle::Active && job.phase.is_observed())
-            .cloned()
-            .collect();
+        let beyond =
+            |job: &&Job| after.is_none_or(|(at, id)| (job.created_at, &job.id) > (*at, id));
+        let mut jobs: Vec<Job> = state.observed().filter(beyond).cloned().collect();
         jobs.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(jobs)
+    }
+
+    async fn observed_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
+        let state = self.open()?;
+        let wanted = |job: &&Job| {
+            let place = (job.namespace.as_str(), job.name.as_str());
+            workloads.iter().any(|object| (&*object.namespace, &*object.name) == place)
+        };
+        Ok(state.observed().filter(wanted).cloned().collect())
     }
 
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
         let mut counts: BTreeMap<ClusterName, u64> = BTreeMap::new();
-        for job in self.observed().await? {
-            for cluster in job.placement.into_iter().flat_map(|placement| placement.clusters) {
+        for job in self.open()?.observed() {
+            for cluster in job.placement.iter().flat_map(|placement| placement.clusters.clone()) {
                 *counts.entry(cluster).or_default() += 1;
             }
         }

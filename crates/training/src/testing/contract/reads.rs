@@ -6,6 +6,7 @@ use super::submission::deleted;
 use super::{Store, ids, insert, listed, put, step, walk};
 use crate::id::Namespace;
 use crate::job::{Attempt, Job, Placement};
+use crate::manifest::ObjectRef;
 use crate::phase::{Lifecycle, Phase};
 use crate::ports::ListQuery;
 use crate::testing::samples::{self, at, cluster, job, moved};
@@ -86,8 +87,43 @@ pub async fn observed_jobs_are_active_and_applied_oldest_first(store: Store) {
     let deleting = walk(&store, &deleting, Phase::Running).await;
     step(&store, &Job { lifecycle: Lifecycle::Deleting, ..deleting }).await;
 
-    let phases: Vec<Phase> = store.observed().await.unwrap().iter().map(|job| job.phase).collect();
+    let observed = store.observed(None, 10).await.unwrap();
+    let phases: Vec<Phase> = observed.iter().map(|job| job.phase).collect();
     assert_eq!(phases, [Phase::Unknown, Phase::Suspended, Phase::Running, Phase::Submitted]);
+
+    let mut parts = store.observed(None, 3).await.unwrap();
+    let last = parts.last().map(|job| (job.created_at, job.id.clone())).unwrap();
+    parts.extend(store.observed(Some(&last), 3).await.unwrap());
+    assert_eq!(parts, observed);
+    let last = parts.last().map(|job| (job.created_at, job.id.clone())).unwrap();
+    assert_eq!(store.observed(Some(&last), 3).await.unwrap(), []);
+}
+
+/// See the name.
+pub async fn observed_jobs_are_found_by_their_workloads(store: Store) {
+    let place = |job: &Job| ObjectRef {
+        api_version: job.workload_api_version.clone(),
+        kind: job.workload_kind.clone(),
+        namespace: job.namespace.to_string(),
+        name: job.name.to_string(),
+    };
+    let mut places = Vec::new();
+    for number in 0..300 {
+        let job = insert(&store, &format!("job-{number}"), number).await;
+        places.push(place(&job));
+        if number % 3 == 0 {
+            walk(&store, &job, Phase::Running).await;
+        }
+    }
+    assert_eq!(store.observed_among(&[]).await.unwrap(), []);
+    let mut few: Vec<ObjectRef> = places.iter().take(4).cloned().collect();
+    if let Some(first) = few.first_mut() {
+        "elsewhere".clone_into(&mut first.namespace);
+    }
+    few.extend(few.clone());
+    let found = store.observed_among(&few).await.unwrap();
+    assert_eq!(found.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["job-3"]);
+    assert_eq!(store.observed_among(&places).await.unwrap().len(), 100);
 }
 
 /// See the name.

@@ -18,7 +18,7 @@ pub async fn a_fresh_store_answers_and_is_empty(store: Store) {
     assert_eq!(store.bundle(&id).await.unwrap(), None);
     assert_eq!(store.events(&id).await.unwrap(), []);
     assert_eq!(store.list(&crate::ports::ListQuery::default()).await.unwrap(), []);
-    assert_eq!(store.observed().await.unwrap(), []);
+    assert_eq!(store.observed(None, 10).await.unwrap(), []);
     assert_eq!(store.claim("a", at(0), Duration::from_secs(1), 9).await.unwrap(), []);
 }
 
