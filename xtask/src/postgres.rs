@@ -168,6 +168,24 @@ fn server_options(port: u16, dir: &Path, durability: Durability) -> String {
     options.join(" ")
 }
 
+/// A library for tests of hosts whose clocks are wrong. Without it these are skipped.
+pub(crate) fn install_faketime() {
+    let there = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .iter()
+        .any(|place| Path::new(&format!("/usr/lib/{place}/faketime")).is_dir());
+    if there || !is_root().unwrap_or(false) || cmd::find_program("apt-get").is_none() {
+        return;
+    }
+    eprintln!("No libfaketime found: installing it.");
+    let apt = |args: &[&str]| {
+        cmd::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(args))
+    };
+    let install = ["install", "-y", "-q", "--no-install-recommends", "faketime"];
+    if let Err(error) = apt(&["update", "-q"]).and_then(|()| apt(&install)) {
+        eprintln!("It cannot be installed, and tests that need it are skipped: {error:#}");
+    }
+}
+
 fn find_or_install() -> Result<PathBuf> {
     if let Some(bin) = find() {
         return Ok(bin);

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::postgres::{Durability, Postgres};
+use crate::postgres::{self, Durability, Postgres};
 use crate::setup::Repo;
 use crate::{cmd, examples, setup};
 
@@ -43,7 +43,10 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     }
     let server = match std::env::var(POSTGRES_URL) {
         Ok(url) if !url.is_empty() => Server::Given(url),
-        _ => Server::Own(Postgres::start(Durability::Fast)?),
+        _ => {
+            postgres::install_faketime();
+            Server::Own(Postgres::start(Durability::Fast)?)
+        }
     };
     let env = Env { repo, url: Some(server.url()), ci: options.ci };
 

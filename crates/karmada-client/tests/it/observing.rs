@@ -136,6 +136,46 @@ async fn expired_watch_starts_over_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn change_is_answered_once_and_a_new_list_answers_only_what_differs() {
+    let harness = Harness::start().await;
+    let uids = [harness.submit("a").await, harness.submit("b").await];
+    let wanted = [workload("a", Some(&uids[0])), workload("b", Some(&uids[1]))];
+    let answered = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let take = async || {
+        let changed = harness.client.changed().await.unwrap();
+        answered.borrow_mut().extend(changed.into_iter().map(|object| object.name));
+    };
+    until("both are applied and were answered", async || {
+        take().await;
+        let seen = harness.client.observe(&wanted).await.unwrap();
+        let mut members = seen.iter().map(|seen| seen.binding.iter().flat_map(|b| &b.members));
+        members.all(|mut members| members.any(|member| member.applied))
+            && answered.borrow().len() == 2
+    })
+    .await;
+    harness.sandbox.settle().await;
+    let lists = || harness.sandbox.request_counts().get("list resourcebindings").copied();
+    let before = lists();
+    harness.sandbox.faults().expire_watches();
+    until("the bindings are listed again", async || lists() > before).await;
+    until("all of that was answered", async || harness.client.watch_healthy()).await;
+    take().await;
+    answered.borrow_mut().clear();
+    harness.sandbox.faults().expire_watches();
+    let status = json!({"jobStatus": "RUNNING", "message": "half way"});
+    harness.sandbox.patch_status(Some("member1"), "ray.io/v1", "RayJob", "team", "a", status);
+    harness.sandbox.settle().await;
+    until("the change is answered", async || {
+        take().await;
+        !answered.borrow().is_empty()
+    })
+    .await;
+    assert_eq!(answered.borrow().iter().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(harness.client.changed().await.unwrap(), []);
+    harness.stop().await;
+}
+
+#[tokio::test]
 async fn clusters_are_known_and_an_outage_rings() {
     let harness = Harness::start().await;
     let clusters = harness.client.clusters().await.unwrap();

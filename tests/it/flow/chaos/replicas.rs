@@ -150,3 +150,67 @@ async fn hosts_that_are_replaced_under_load_break_no_promise() {
     tokio::join!(history.load("rolled", 24, 4), replacing);
     history.check(&app).await;
 }
+
+/// A library that lets a program see another time, if it is installed.
+fn false_clock() -> Option<String> {
+    let places = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
+    let path = |place| format!("/usr/lib/{place}/faketime/libfaketime.so.1");
+    let found = places.map(path).into_iter().find(|path| std::path::Path::new(path).exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: no libfaketime (Debian: apt-get install faketime)");
+    }
+    found
+}
+
+/// Sets the clock of the hosts that are started from now on.
+fn set_clock(app: &mut App, library: &str, by: &str) {
+    app.set_env("LD_PRELOAD", library);
+    app.set_env("FAKETIME", by);
+    app.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    app.set_env("TRAINYARD__PLUGINS__ISOLATION", "in-process");
+}
+
+#[tokio::test]
+async fn host_whose_clock_is_an_hour_fast_takes_nothing_from_others() {
+    let (Some(setup), Some(library)) = (postgres().await, false_clock()) else { return };
+    let mut app = setup.start().await;
+    app.sandbox.faults().hang("POST */rayjobs");
+    let id = app.submit(&crate::harness::sample_form("held")).await;
+    until("the host holds the lease", async || leases(&app, &app.host).await == 1).await;
+    set_clock(&mut app, &library, "+1h");
+    let fast = app.another_host().await;
+    assert!(fast.log().contains("clock differs from the database's"), "{}", fast.log());
+    // It looks four times a second. The lease is let go after two seconds and taken again by
+    // either of them, but never held by both.
+    for _ in 0..30 {
+        let held = leases(&app, &app.host).await + leases(&app, &fast).await;
+        assert!(held <= 1 && app.sandbox.faults().hanging() <= 1, "two of them write");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    app.sandbox.faults().clear();
+    app.job_in_phase(&id, "Succeeded").await;
+    ran_once(&app, "held", &id).await;
+}
+
+#[tokio::test]
+async fn leases_of_a_host_whose_clock_was_an_hour_fast_end_in_time() {
+    let (Some(setup), Some(library)) = (postgres().await, false_clock()) else { return };
+    let mut app = setup.start().await;
+    app.host.kill();
+    let right = app.another_host().await;
+    set_clock(&mut app, &library, "+1h");
+    let mut fast = app.another_host().await;
+    right.pause();
+    app.sandbox.faults().hang("POST */rayjobs");
+    let body = Some(crate::harness::sample_form("left").to_string());
+    let answer = crate::harness::send(&fast.url, "POST", "/api/v1/jobs", body).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    until("the fast host holds the lease", async || leases(&app, &fast).await == 1).await;
+    fast.kill();
+    app.sandbox.faults().clear();
+    right.resume();
+    app.host = right;
+    let id = answer.body["id"].as_str().unwrap();
+    app.job_in_phase(id, "Succeeded").await;
+    ran_once(&app, "left", id).await;
+}
