@@ -39,7 +39,7 @@ use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use app::{App, Draining, Inspection};
 pub(crate) use jobs::logs::Streams;
-pub(crate) use metrics::{UPKEEP, install as install_metrics, upkeep};
+pub(crate) use metrics::{UPKEEP, install as install_metrics, show_orphans, upkeep};
 pub(crate) use openapi::document;
 pub(crate) use problem::causes;
 pub(crate) use server::Server;

@@ -12,7 +12,7 @@ use plugin_runtime::signature::TrustedKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use training::IdSource as _;
-use training::clock::{RandomIds, SystemClock};
+use training::clock::{Clock, RandomIds};
 use training::logs::{Archiver, LogPorts, Redactor};
 use training::plugins::{Follower, PluginPorts};
 use training::ports::{ComponentArchive, ControlPlane, JobStore, Members, Plugins};
@@ -93,6 +93,7 @@ async fn wire_rest(
     runtime: Arc<PluginRuntime>,
 ) -> anyhow::Result<App> {
     let store: Arc<dyn JobStore> = Arc::clone(&connected.store);
+    let clock: Arc<dyn Clock> = Arc::clone(&connected.clock);
     let origin = store.origin().await.context("the identity of this installation")?;
     let control = karmada_client::Config {
         kubeconfig,
@@ -120,7 +121,7 @@ async fn wire_rest(
     let decisions = PluginPorts {
         registry: Arc::clone(&connected.registry),
         plugins: Arc::clone(&plugins),
-        clock: Arc::new(SystemClock),
+        clock: Arc::clone(&clock),
     };
     let owner = format!("host-{}-{:08x}", std::process::id(), RandomIds.next());
     let mut follower = Follower::new(decisions.clone(), owner.as_str());
@@ -136,7 +137,7 @@ async fn wire_rest(
             Arc::clone(&store),
             Arc::clone(&plugins),
             Arc::clone(&control),
-            Arc::new(SystemClock),
+            Arc::clone(&clock),
             Arc::new(RandomIds),
             training::reconcile::Config {
                 allowed_clusters: config.placement.allowed(),
@@ -151,7 +152,7 @@ async fn wire_rest(
                 control: Arc::clone(&control),
                 members: Arc::clone(&members),
                 archive: Arc::clone(&connected.archive),
-                clock: Arc::new(SystemClock),
+                clock: Arc::clone(&clock),
                 redactor: Arc::clone(&redactor),
             };
             Arc::new(Archiver::new(ports, config.logs.limits(), owner))
@@ -161,7 +162,7 @@ async fn wire_rest(
     let ports = SubmitPorts {
         store,
         plugins,
-        clock: Arc::new(SystemClock),
+        clock,
         ids: Arc::new(RandomIds),
         policy: Arc::new(config.admission.policy().clone()),
         origin,
@@ -218,6 +219,16 @@ fn start_loops(reconcilers: Reconcilers, archiver: Option<Arc<Archiver>>, lifecy
             reconcilers.archiving(archiver)
         }
     };
+    if reconcilers.collects_orphans() {
+        let (orphans, stopped) = (reconcilers.clone(), stopped.clone());
+        lifecycle.spawn_essential("orphans", async move { orphans.collect(stopped).await });
+        let (counted, soft) = (reconcilers.clone(), lifecycle.soft().clone());
+        lifecycle.spawn(async move {
+            while soft.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+                http::show_orphans(counted.orphan_counts());
+            }
+        });
+    }
     let (dispatch, observe, reap) = (reconcilers.clone(), reconcilers.clone(), reconcilers);
     let (to_observe, to_reap) = (stopped.clone(), stopped.clone());
     lifecycle.spawn_essential("dispatch", async move { dispatch.dispatch(stopped).await });

@@ -5,6 +5,7 @@ mod chaos;
 mod clusters;
 mod crash;
 mod explain;
+mod ghosts;
 mod life;
 mod lifecycle;
 mod logs;

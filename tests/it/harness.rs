@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use database::Database;
-pub(crate) use http::{Answer, Event, EventStream, send, send_with_key};
+pub(crate) use http::{Answer, Event, EventStream, send, send_to_with_key, send_with_key};
 use karmada_sandbox::{Config, Sandbox, TimeMode};
 pub(crate) use postgres::PostgresServer;
 pub(crate) use process::{Host, all_plugins_dir, plugins_dir, program};

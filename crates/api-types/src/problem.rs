@@ -48,6 +48,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The idempotency key came before with another body.
     KeyReused,
+    /// The same request came before, and the job it made was deleted since.
+    JobDeleted,
     /// A request that HTTP does not allow, or that this host does not understand.
     BadRequest,
     /// The host failed in a way it did not expect.
@@ -96,6 +98,7 @@ impl ErrorCode {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::KeyReused,
+        Self::JobDeleted,
         Self::BadRequest,
         Self::Internal,
         Self::PluginFault,
@@ -132,6 +135,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::KeyReused => "key-reused",
+            Self::JobDeleted => "job-deleted",
             Self::BadRequest => "bad-request",
             Self::Internal => "internal",
             Self::PluginFault => "plugin-fault",
@@ -167,6 +171,7 @@ impl ErrorCode {
             Self::NameTaken | Self::WrongState | Self::PluginRouteConflict => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::JobDeleted => 410,
             Self::KeyReused => 422,
             Self::Internal | Self::PluginFault | Self::PluginTimeout | Self::ManifestsRefused => {
                 500
@@ -202,6 +207,7 @@ impl ErrorCode {
             Self::PluginRouteConflict => "The decision does not fit what is in force",
             Self::PayloadTooLarge => "Request body too large",
             Self::UnsupportedMediaType => "Unsupported media type",
+            Self::JobDeleted => "Job of this request was deleted",
             Self::KeyReused => "Idempotency key was used for another request",
             Self::BadRequest => "Bad request",
             Self::Internal => "Internal error",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use conditional_trait_gen::trait_gen;
-use training::ClusterName;
 use training::ports::StoreError;
+use training::{ClusterName, JobId};
 
 use crate::backend::Backend;
 use crate::backend::postgres::PostgresBackend;
@@ -24,6 +24,24 @@ impl SqlStore<B> {
                 .await
                 .map_err(error::store)?;
         summed(rows)
+    }
+
+    pub(crate) async fn count_ahead(&self, id: &JobId) -> Result<Option<u64>, StoreError> {
+        // Also what already runs may have an intent to be applied: to be held back.
+        let ahead: Option<i64> = sqlx::query_scalar(
+            "SELECT ( \
+                 SELECT COUNT(*) FROM intents AS other \
+                 JOIN jobs ON jobs.id = other.job_id AND jobs.phase = 'Queued' \
+                 WHERE other.kind = 'apply' AND (other.priority > mine.priority \
+                     OR (other.priority = mine.priority AND other.id < mine.id))) \
+             FROM intents AS mine JOIN jobs ON jobs.id = mine.job_id AND jobs.phase = 'Queued' \
+             WHERE mine.job_id = $1 AND mine.kind = 'apply'",
+        )
+        .bind(id.as_str())
+        .fetch_optional(self.backend.reading())
+        .await
+        .map_err(error::store)?;
+        Ok(ahead.map(|count| u64::try_from(count).unwrap_or_default()))
     }
 }
 

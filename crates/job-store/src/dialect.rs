@@ -16,6 +16,12 @@ pub(crate) trait Dialect: Database {
     /// nulls. Any refusal is an error and leaves nothing behind.
     const INSERT: &'static str;
 
+    /// The time in microseconds since 1970; null if this machine's clock is as good.
+    const TIME: &'static str;
+
+    /// Whether any intent is due at `$1`, and the time as in [`Dialect::TIME`].
+    const DUE: &'static str;
+
     /// Active jobs that were applied and are not over, counted by the JSON text of their clusters.
     const COUNT_BY_CLUSTERS: &'static str;
 }
@@ -30,6 +36,24 @@ macro_rules! count_by {
              WHERE lifecycle = 'Active' \
              AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
              AND placement IS NOT NULL GROUP BY 1"
+        )
+    };
+}
+
+/// The wall clock of the server, not that of the transaction.
+macro_rules! postgres_time {
+    () => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    };
+}
+
+macro_rules! due {
+    ($time:expr) => {
+        concat!(
+            "SELECT EXISTS ( \
+                 SELECT 1 FROM intents \
+                 WHERE not_before <= $1 AND (leased_by IS NULL OR leased_until <= $1)), ",
+            $time
         )
     };
 }
@@ -67,6 +91,10 @@ impl Dialect for Postgres {
     const INSERT: &'static str =
         submission!("WITH job AS (", "), bundle AS (", "), event AS (", "), intent AS (", ") ");
 
+    const TIME: &'static str = concat!("SELECT ", postgres_time!());
+
+    const DUE: &'static str = due!(postgres_time!());
+
     const COUNT_BY_CLUSTERS: &'static str = count_by!("(placement::json -> 'clusters')::text");
 }
 
@@ -74,6 +102,11 @@ impl Dialect for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     const INSERT: &'static str = submission!("", "; ", "; ", "; ", "; ");
+
+    // One process has the file, so there is nobody to agree with.
+    const TIME: &'static str = "SELECT CAST(NULL AS BIGINT)";
+
+    const DUE: &'static str = due!("CAST(NULL AS BIGINT)");
 
     const COUNT_BY_CLUSTERS: &'static str = count_by!("json_extract(placement, '$.clusters')");
 }

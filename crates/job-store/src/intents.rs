@@ -5,13 +5,16 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use conditional_trait_gen::trait_gen;
 use sqlx::{Database, Postgres, Sqlite};
+use tokio::time::Instant;
 use training::Timestamp;
+use training::clock::SignedDuration;
 use training::intent::{Claimed, IntentKind};
 use training::ports::StoreError;
 
 use crate::backend::postgres::PostgresBackend;
 use crate::backend::sqlite::SqliteBackend;
-use crate::backend::{Backend as _, Outcome, Write};
+use crate::backend::{Backend, Outcome, Write};
+use crate::dialect::Dialect;
 use crate::error;
 use crate::rows::{self, IntentRow, JobRow, free_text};
 use crate::store::SqlStore;
@@ -273,16 +276,29 @@ impl Write<Db> for Wake {
 
 #[trait_gen(B -> PostgresBackend, SqliteBackend)]
 impl SqlStore<B> {
-    /// Whether a claim could find anything. A host at rest asks often and must not write.
-    pub(crate) async fn any_due(&self, now: Timestamp) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
-            "SELECT EXISTS ( \
-                 SELECT 1 FROM intents \
-                 WHERE not_before <= $1 AND (leased_by IS NULL OR leased_until <= $1))",
-        )
-        .bind(now.as_microsecond())
-        .fetch_one(self.backend.reading())
-        .await
-        .map_err(error::store)
+    /// Whether a claim could find anything, and by how much `now` was wrong, as the database then
+    /// says. A host at rest asks often and must not write.
+    pub(crate) async fn any_due(
+        &self,
+        now: Timestamp,
+    ) -> Result<(bool, SignedDuration), StoreError> {
+        let asked = Instant::now();
+        let (due, time): (bool, Option<i64>) = sqlx::query_as(<<B as Backend>::Db as Dialect>::DUE)
+            .bind(now.as_microsecond())
+            .fetch_one(self.backend.reading())
+            .await
+            .map_err(error::store)?;
+        Ok((due, self.clock.learn(asked, time)))
+    }
+
+    /// Learns the time of the database.
+    pub(crate) async fn ask_time(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let time: Option<i64> = sqlx::query_scalar(<<B as Backend>::Db as Dialect>::TIME)
+            .fetch_one(self.backend.reading())
+            .await
+            .map_err(error::store)?;
+        self.clock.learn(asked, time);
+        Ok(())
     }
 }

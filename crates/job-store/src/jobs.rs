@@ -364,12 +364,16 @@ impl SqlStore<B> {
     pub(crate) async fn find_repeated_job(
         &self,
         key: &Idempotency,
+        now: Timestamp,
     ) -> Result<Option<Job>, StoreError> {
         let id: Option<String> = sqlx::query_scalar(
-            "SELECT job_id FROM idempotency_keys WHERE key = $1 AND fingerprint = $2",
+            "SELECT job_id FROM idempotency_keys \
+             WHERE key = $1 AND fingerprint = $2 AND (created_at > $3 \
+             OR job_id IN (SELECT id FROM jobs WHERE lifecycle <> 'Deleted'))",
         )
         .bind(&key.key)
         .bind(key.fingerprint.to_string())
+        .bind(now.as_microsecond() - KEY_LIFE)
         .fetch_optional(self.backend.reading())
         .await
         .map_err(error::store)?;

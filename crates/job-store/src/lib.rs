@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
 //! | [`jobs`], [`intents`], [`events`], [`plugins`], [`logs`] | one SQL text for both databases |
+//! | [`clock`] | the database's time |
 //! | [`counts`] | sums for displays |
 //! | [`history`] | a session for programs that only look back |
 //! | [`dialect`] | the little that differs |
@@ -17,6 +18,7 @@
 //! its own; on SQLite one task runs all that wait in one transaction, so that they share a flush.
 
 mod backend;
+mod clock;
 mod counts;
 mod dialect;
 mod error;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use training::IdSource;
+use training::clock::Clock;
 use training::ports::{JobStore, LogArchive, PluginRegistry};
 
 pub use error::ConnectError;
@@ -94,6 +97,10 @@ pub struct Connected {
     pub registry: Arc<dyn PluginRegistry>,
     /// Logs that outlive their pods, in the same database.
     pub archive: Arc<dyn LogArchive>,
+    /// Tells the time of the database, so that all who share it agree on when a lease ends however
+    /// wrong the clocks of their machines are; with SQLite, whose file one process has, the time of
+    /// this machine.
+    pub clock: Arc<dyn Clock>,
     closing: Arc<dyn store::Close>,
 }
 
@@ -129,6 +136,7 @@ where
 {
     let store = Arc::new(store);
     Connected {
+        clock: store.clock(),
         closing: Arc::clone(&store) as Arc<dyn store::Close>,
         registry: Arc::clone(&store) as Arc<dyn PluginRegistry>,
         archive: Arc::clone(&store) as Arc<dyn LogArchive>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conditional_trait_gen::trait_gen;
 use tokio::sync::Notify;
-use training::clock::SystemClock;
+use training::clock::Clock;
 use training::intent::{Claimed, IntentKind};
 use training::job::{Event, Job, NewEvent};
 use training::manifest::{Bundle, ObjectRef};
@@ -19,6 +19,7 @@ use training::{ClusterName, IdSource, JobId, Timestamp};
 use crate::backend::Backend;
 use crate::backend::postgres::PostgresBackend;
 use crate::backend::sqlite::SqliteBackend;
+use crate::clock::StoreClock;
 use crate::intents::{Claim, Postpone, Settle, Wake};
 use crate::jobs::{Insert, Transition};
 use crate::{ConnectError, error, migrate};
@@ -27,6 +28,9 @@ use crate::{ConnectError, error, migrate};
 #[async_trait]
 pub(crate) trait Close: Send + Sync {
     async fn close(&self);
+
+    /// Tells the time of the database.
+    fn clock(&self) -> Arc<dyn Clock>;
 }
 
 /// A store on the database of `B`.
@@ -35,7 +39,7 @@ pub(crate) struct SqlStore<B> {
     hint: Arc<Notify>,
     pub(crate) archive_hint: Arc<Notify>,
     /// Dates kept components: who compiles one has no clock.
-    pub(crate) clock: SystemClock,
+    pub(crate) clock: Arc<StoreClock>,
 }
 
 impl<B> SqlStore<B> {
@@ -59,6 +63,10 @@ impl<B: Backend> Close for SqlStore<B> {
     async fn close(&self) {
         self.backend.close().await;
     }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
 }
 
 #[trait_gen(B -> PostgresBackend, SqliteBackend)]
@@ -69,7 +77,7 @@ impl SqlStore<B> {
             backend,
             hint: Arc::default(),
             archive_hint: Arc::default(),
-            clock: SystemClock,
+            clock: Arc::default(),
         };
         store.adopt(ids).await.inspect_err(|_| {
             tracing::debug!("The database answers but cannot be used");
@@ -91,7 +99,7 @@ impl SqlStore<B> {
         if needed > known {
             return Err(ConnectError::SchemaTooNew { needed, known });
         }
-        Ok(())
+        self.ask_time().await.map_err(ConnectError::unreachable)
     }
 }
 
@@ -124,6 +132,7 @@ impl crate::backend::Write<Db> for Adopt {
 #[async_trait]
 impl JobStore for SqlStore<B> {
     async fn ping(&self) -> Result<(), StoreError> {
+        self.ask_time().await?;
         self.origin().await.map(drop)
     }
 
@@ -142,8 +151,12 @@ impl JobStore for SqlStore<B> {
         Ok(inserted)
     }
 
-    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError> {
-        self.find_repeated_job(key).await
+    async fn find_repeated(
+        &self,
+        key: &Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<Job>, StoreError> {
+        self.find_repeated_job(key, now).await
     }
 
     async fn find(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -178,6 +191,10 @@ impl JobStore for SqlStore<B> {
         self.finished_jobs(until, limit).await
     }
 
+    async fn ahead(&self, id: &JobId) -> Result<Option<u64>, StoreError> {
+        self.count_ahead(id).await
+    }
+
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {
         self.find_bundle(id).await
     }
@@ -209,9 +226,11 @@ impl JobStore for SqlStore<B> {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        if !self.any_due(now).await? {
+        let (due, correction) = self.any_due(now).await?;
+        if !due && correction.is_zero() {
             return Ok(Vec::new());
         }
+        let now = now + correction;
         let owner = owner.to_owned();
         self.backend.write(Claim { owner, now, until: now + lease, limit }).await
     }

@@ -38,6 +38,15 @@ struct Version {
     git_version: String,
 }
 
+/// Deletes the object of this uid: whoever made another under its name since keeps it.
+pub(crate) fn exactly(uid: &str) -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        ..DeleteParams::default()
+    }
+}
+
 fn remaining(object: &ObjectRef, place: &str, why: impl Into<String>) -> Remaining {
     Remaining { object: object.clone(), place: place.to_owned(), why: why.into() }
 }
@@ -132,15 +141,7 @@ impl KarmadaClient {
         if head.is_being_deleted() {
             return Ok(Template::There("terminating"));
         }
-        let params = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            // Whoever made another object under this name since keeps it.
-            preconditions: Some(Preconditions {
-                uid: Some(head.uid().to_owned()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
+        let params = exactly(head.uid());
         let request = Requests::new(collection).delete(&object.name, &params);
         match self.caller.request::<serde::de::IgnoredAny>(request).await {
             Ok(_) => Ok(Template::There("its deletion has begun")),

@@ -7,6 +7,7 @@
 //! | `call`, `error` | one call with its deadline, and what its failure means |
 //! | `resolve` | the address of an object |
 //! | `apply`, `delete`, `policy` | writing, removing, letting go of volumes |
+//! | `owned` | finding what we made, and removing one object by its uid |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
 //! | `members` | what runs on members, and its logs |
 //! | `trace` | what there is of one workload, for an explanation |
@@ -23,6 +24,7 @@ mod connect;
 mod delete;
 mod error;
 mod members;
+mod owned;
 mod policy;
 mod quantity;
 mod resolve;
@@ -40,7 +42,8 @@ use tokio::sync::Notify;
 use training::manifest::ObjectRef;
 use training::ports::{
     Cluster, ControlError, ControlPlane, EventSeen, LogBytes, LogQuery, MemberError, Members,
-    ObjectPage, ObjectQuery, PodSeen, Remaining, Removal, Seen, Trace, WorkloadRef, WriteOrder,
+    ObjectPage, ObjectQuery, Owned, PodSeen, Remaining, Removal, Seen, Trace, WorkloadRef,
+    WriteOrder,
 };
 use training::{ClusterName, JobId};
 
@@ -142,6 +145,14 @@ impl ControlPlane for KarmadaClient {
 
     async fn remove(&self, removal: &Removal) -> Result<Vec<Remaining>, ControlError> {
         self.remove_one(removal).await
+    }
+
+    async fn owned(&self, api_version: &str, kind: &str) -> Result<Vec<Owned>, ControlError> {
+        self.owned_of(api_version, kind).await
+    }
+
+    async fn remove_exactly(&self, owned: &Owned) -> Result<(), ControlError> {
+        self.remove_owned(owned).await
     }
 
     async fn release(

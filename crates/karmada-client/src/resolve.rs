@@ -37,11 +37,22 @@ impl KarmadaClient {
             check(object, name)?;
         }
         let root = root(object)?;
-        let plural = match self.known_plural(object) {
-            Some(plural) => plural,
-            None => ask(&self.caller, &self.plurals, object, &root).await?,
-        };
+        let plural = self.plural(object, &root).await?;
         Ok(format!("{root}/namespaces/{}/{plural}", object.namespace))
+    }
+
+    /// The path of all objects of the kind of `object`, in every namespace.
+    pub(crate) async fn everywhere(&self, object: &ObjectRef) -> Result<String, ControlError> {
+        let root = root(object)?;
+        let plural = self.plural(object, &root).await?;
+        Ok(format!("{root}/{plural}"))
+    }
+
+    async fn plural(&self, object: &ObjectRef, root: &str) -> Result<String, ControlError> {
+        match self.known_plural(object) {
+            Some(plural) => Ok(plural),
+            None => ask(&self.caller, &self.plurals, object, root).await,
+        }
     }
 
     fn known_plural(&self, object: &ObjectRef) -> Option<String> {

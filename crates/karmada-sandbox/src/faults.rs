@@ -69,6 +69,19 @@ pub(crate) enum Action {
     Fail(ApiError),
     /// Do it, then answer with this: the lost answer.
     FailAfter(ApiError),
+    /// Answer with this, and do it once released.
+    Late(ApiError, CancellationToken),
+}
+
+/// Requests that are carried out later than anybody waits for them.
+#[derive(Debug, Clone)]
+pub struct LateRequests(CancellationToken);
+
+impl LateRequests {
+    /// Carries out what came so far, and from now on does so at once.
+    pub fn carry_out(&self) {
+        self.0.cancel();
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +90,7 @@ enum Effect {
     Hang(CancellationToken),
     Fail(ApiError),
     FailAfter(ApiError),
+    Late(ApiError, CancellationToken),
 }
 
 #[derive(Debug)]
@@ -149,6 +163,7 @@ impl Faults {
                 Effect::Hang(release) => Action::Hang(release),
                 Effect::Fail(error) => Action::Fail(error),
                 Effect::FailAfter(error) => Action::FailAfter(error),
+                Effect::Late(error, release) => Action::Late(error, release),
             });
         }
         rules.retain(|rule| rule.times != Some(0));
@@ -165,6 +180,16 @@ impl Faults {
     /// the client does not learn that it worked.
     pub fn fail_after_next(&self, matcher: impl Into<Matcher>, status: u16, times: u32) {
         self.add(matcher.into(), Effect::FailAfter(injected(status)), Some(times), 100);
+    }
+
+    /// Answers the next `times` matching requests with `status` and carries them out long after
+    /// that, once [`LateRequests::carry_out`] says so: an API server that was slow, or a network
+    /// that kept them.
+    pub fn late_next(&self, matcher: impl Into<Matcher>, status: u16, times: u32) -> LateRequests {
+        let release = CancellationToken::new();
+        let effect = Effect::Late(injected(status), release.clone());
+        self.add(matcher.into(), effect, Some(times), 100);
+        LateRequests(release)
     }
 
     /// Answers `percent` of all matching requests with `status`, until [`Self::clear`].

@@ -63,6 +63,6 @@ mod status;
 pub use self::{
     audit::AuditEntry,
     config::{ClusterConfig, Config, TimeMode},
-    faults::{Faults, Matcher},
+    faults::{Faults, LateRequests, Matcher},
     sandbox::Sandbox,
 };

@@ -151,6 +151,17 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
                 return render::error(&error);
             }
             Action::FailAfter(error) => swallow = Some(error),
+            Action::Late(error, release) => {
+                let late = Arc::clone(&shared);
+                shared.spawn(async move {
+                    tokio::select! {
+                        () = release.cancelled() => drop(route(&late, &call)),
+                        () = late.stop.cancelled() => {}
+                    }
+                    late.wake.notify_one();
+                });
+                return render::error(&error);
+            }
         }
     }
     let response = route(&shared, &call);

@@ -10,7 +10,7 @@ mod store;
 
 pub use archive::{ArchiveState, ArchiveTask, ArchivedLog, LogArchive, LogKey};
 pub use control::{
-    BindingSeen, BindingTrace, Cluster, ControlError, ControlPlane, MemberSeen, ObjectTrace,
+    BindingSeen, BindingTrace, Cluster, ControlError, ControlPlane, MemberSeen, ObjectTrace, Owned,
     Remaining, Removal, Seen, Trace, WorkTrace, WorkloadRef, Write, WriteOrder,
 };
 pub use members::{

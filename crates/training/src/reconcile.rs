@@ -7,6 +7,8 @@
 mod dispatch;
 mod ledger;
 mod observe;
+mod orphans;
+mod proof;
 mod reap;
 mod remove;
 mod sweep;
@@ -24,6 +26,8 @@ use crate::dependents::Dependents;
 use crate::id::ClusterName;
 use crate::logs::Archiver;
 use crate::ports::{ControlPlane, JobStore, Plugins};
+
+pub use orphans::{OrphanCounts, OrphanMode, Orphans};
 
 pub(crate) use observe::{reported, workload_ref};
 
@@ -43,6 +47,11 @@ pub struct Config {
     pub concurrency: usize,
     /// How long a job that is over is kept before it is deleted; `None` for ever.
     pub keep_finished: Option<Duration>,
+    /// So long after the last order to make a workload may have been sent, its absence proves that
+    /// it is gone: longer than an API server works on any request.
+    pub proof: Duration,
+    /// What is done about objects of ours whose job is gone.
+    pub orphans: Orphans,
     /// Clusters that jobs of a namespace may use; one that is not named may use all.
     pub allowed_clusters: BTreeMap<String, Vec<ClusterName>>,
     /// What is done about what jobs refer to.
@@ -62,6 +71,9 @@ impl Config {
             lease: Duration::from_secs(30),
             concurrency: 16,
             keep_finished: None,
+            // An API server gives a request 60 s unless its operator says otherwise.
+            proof: Duration::from_secs(75),
+            orphans: Orphans::default(),
             allowed_clusters: BTreeMap::new(),
             dependents: Dependents { share: true, provided: Vec::new() },
             patience: Patience::default(),
@@ -85,6 +97,7 @@ pub struct Reconcilers {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     ledger: Arc<ledger::Ledger>,
+    orphans: Arc<orphans::Counters>,
     logs: Option<Arc<Archiver>>,
     config: Config,
 }
@@ -99,7 +112,8 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        Self { store, plugins, control, clock, ids, ledger: Arc::default(), logs: None, config }
+        let (ledger, orphans) = (Arc::default(), Arc::default());
+        Self { store, plugins, control, clock, ids, ledger, orphans, logs: None, config }
     }
 
     /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.

@@ -89,6 +89,12 @@ pub enum SubmitError {
     /// The idempotency key came before with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The same request came before, and its job was deleted since.
+    #[error("job `{id}`, which this request made, is deleted")]
+    Deleted {
+        /// The job.
+        id: JobId,
+    },
     /// The plugin or its sandbox failed.
     #[error("the plugin failed")]
     Plugin(#[source] PluginFault),
@@ -240,6 +246,25 @@ fn new_job(
     }
 }
 
+/// The job that the same request made before, as it stands now. Ask before anything else of the
+/// request is looked at: what was valid then may be refused now, and was accepted.
+///
+/// # Errors
+/// [`SubmitError::Deleted`] if the job is deleted and its key not yet forgotten: a late duplicate
+/// must not run it again. Else the store's.
+pub async fn repeated(ports: &SubmitPorts, key: &Idempotency) -> Result<Option<Job>, SubmitError> {
+    let now = ports.clock.now();
+    let before = ports.store.find_repeated(key, now).await.map_err(SubmitError::Store)?;
+    before.map(living).transpose()
+}
+
+fn living(job: Job) -> Result<Job, SubmitError> {
+    if job.lifecycle == Lifecycle::Deleted {
+        return Err(SubmitError::Deleted { id: job.id });
+    }
+    Ok(job)
+}
+
 /// Accepts a job. After `Ok` it is durable and will be applied.
 ///
 /// # Errors
@@ -249,13 +274,6 @@ pub async fn submit(
     spec: JobSpec,
     key: Option<Idempotency>,
 ) -> Result<Submitted, SubmitError> {
-    if let Some(key) = &key {
-        // Before anything else: what was valid then may be refused now, and was accepted.
-        let before = ports.store.find_repeated(key).await.map_err(SubmitError::Store)?;
-        if let Some(job) = before.filter(|job| job.lifecycle != Lifecycle::Deleted) {
-            return Ok(Submitted::Replayed(Box::new(job)));
-        }
-    }
     let Rendered { job, bundle, changes, warnings, .. } = render(ports, spec).await?;
     let changes: Vec<Value> = changes.iter().map(Change::to_value).collect();
     let event = NewEvent {
@@ -283,7 +301,8 @@ pub async fn submit(
         }
         Inserted::SameAs(id) => {
             let job = ports.store.find(&id).await.map_err(SubmitError::Store)?;
-            job.map(|job| Submitted::Replayed(Box::new(job))).ok_or(SubmitError::NameTaken { id })
+            let job = living(job.ok_or(SubmitError::NameTaken { id })?)?;
+            Ok(Submitted::Replayed(Box::new(job)))
         }
         Inserted::KeyReused => Err(SubmitError::KeyReused),
         Inserted::NameTaken(id) => Err(SubmitError::NameTaken { id }),

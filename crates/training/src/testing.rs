@@ -60,6 +60,7 @@ macro_rules! for_each_store_case {
             concurrent_claimers_never_share_an_intent,
             a_claim_takes_urgent_then_important_then_early,
             a_claim_takes_at_most_its_limit,
+            a_queued_job_knows_how_many_are_taken_before_it,
             a_claim_takes_one_intent_of_a_job,
             a_job_with_a_leased_intent_yields_no_other,
             an_expired_lease_is_claimable_again,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use training::ClusterName;
 use training::inspect::Readable;
 use training::logs::{Limits, Redactor};
+use training::reconcile::OrphanMode;
 
 use super::SecretText;
 use crate::http::Inspection;
@@ -271,6 +272,27 @@ pub struct Reconcile {
     /// How long a job that is over is kept before it is deleted from the clusters; 0 for ever. Its
     /// history stays.
     pub keep_finished_seconds: u64,
+    /// So long after the last order to make a workload its absence proves that it is gone: longer
+    /// than the API server works on a request. Until then a job that is removed is `Deleting`.
+    pub proof_seconds: u64,
+    /// What is done about workloads of ours on the control plane whose job is gone.
+    pub orphans: Orphans,
+    /// How old such a workload must be, in seconds.
+    pub orphan_age_seconds: u64,
+}
+
+/// What is done about workloads without a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orphans {
+    /// Nobody looks for them.
+    Off,
+    /// They are reported in the log.
+    Report,
+    /// Those of jobs that were deleted are removed, those of unknown jobs are reported.
+    Deleted,
+    /// Those of jobs that the database does not know are removed, too.
+    All,
 }
 
 impl Default for Reconcile {
@@ -285,6 +307,9 @@ impl Default for Reconcile {
             lost_after_missing_seconds: config.patience.lost_after_missing.as_secs(),
             lost_after_unknown_seconds: config.patience.lost_after_unknown.as_secs(),
             keep_finished_seconds: 0,
+            proof_seconds: config.proof.as_secs(),
+            orphans: Orphans::Deleted,
+            orphan_age_seconds: config.orphans.age.as_secs(),
         }
     }
 }
@@ -299,6 +324,12 @@ impl Reconcile {
         }
         if !(4..=300).contains(&self.lease_seconds) {
             wrong.push("reconcile.lease_seconds: it must be 4 to 300".to_owned());
+        }
+        if self.proof_seconds > 3600 {
+            wrong.push("reconcile.proof_seconds: it must be 0 to 3600".to_owned());
+        }
+        if !(2..=86_400).contains(&self.orphan_age_seconds) {
+            wrong.push("reconcile.orphan_age_seconds: it must be 2 to 86400".to_owned());
         }
         if self.keep_finished_seconds > TEN_YEARS {
             wrong.push("reconcile.keep_finished_seconds: it must be at most ten years".to_owned());
@@ -315,6 +346,16 @@ impl Reconcile {
         config.keep_finished = Some(self.keep_finished_seconds)
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs);
+        config.proof = Duration::from_secs(self.proof_seconds);
+        config.orphans = training::reconcile::Orphans {
+            mode: match self.orphans {
+                Orphans::Off => OrphanMode::Off,
+                Orphans::Report => OrphanMode::Report,
+                Orphans::Deleted => OrphanMode::Deleted,
+                Orphans::All => OrphanMode::All,
+            },
+            age: Duration::from_secs(self.orphan_age_seconds),
+        };
         config.patience.unknown_after = Duration::from_secs(self.unknown_after_seconds);
         config.patience.lost_after_missing = Duration::from_secs(self.lost_after_missing_seconds);
         config.patience.lost_after_unknown = Duration::from_secs(self.lost_after_unknown_seconds);

@@ -17,6 +17,7 @@ use metrics::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use training::clock::{Clock as _, SystemClock};
 use training::ports::{Plugins, VersionState};
+use training::reconcile::OrphanCounts;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -63,6 +64,12 @@ fn describe() {
     describe_gauge!("trainyard_plugins", "Loaded versions of plugins by what they are to users");
     describe_gauge!("trainyard_plugin_files_rejected", "Files that did not become plugins");
     describe_gauge!("trainyard_plugin_quarantined", "Versions that are not called: always 1");
+    describe_gauge!("trainyard_orphans", "Workloads of ours whose job is gone");
+    describe_gauge!("trainyard_orphans_held", "1 if there are so many that none is removed");
+    describe_counter!(
+        "trainyard_orphans_removed_total",
+        "Workloads without a job that were removed"
+    );
     describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process started");
     describe_gauge!("trainyard_build_info", "The version of the host: always 1");
 }
@@ -75,6 +82,13 @@ pub(crate) fn install() {
 /// Does [`UPKEEP`]'s work once.
 pub(crate) fn upkeep() {
     RECORDER.run_upkeep();
+}
+
+/// Shows what became of workloads without a job.
+pub(crate) fn show_orphans(counts: OrphanCounts) {
+    gauge!("trainyard_orphans").set(counts.found as f64);
+    gauge!("trainyard_orphans_held").set(if counts.held { 1.0 } else { 0.0 });
+    counter!("trainyard_orphans_removed_total").absolute(counts.removed);
 }
 
 /// Counts one request.

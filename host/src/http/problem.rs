@@ -145,6 +145,13 @@ impl Failure {
                 ErrorCode::KeyReused,
                 "This idempotency key came before with another body.",
             ),
+            SubmitError::Deleted { id } => Self::refusal(
+                ErrorCode::JobDeleted,
+                format!(
+                    "This request made the job `{id}`, which was deleted since. To run it once \
+                     more, send the form under a new idempotency key."
+                ),
+            ),
             SubmitError::Plugin(fault) => Self::plugin(fault),
             SubmitError::Rejected { plugin, errors } => Self::rejected(&plugin, errors),
             SubmitError::Store(error) => Self::store(error),

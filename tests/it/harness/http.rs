@@ -25,8 +25,18 @@ impl Answer {
 
 /// Submits a form under an idempotency key; `None` if there is no whole answer.
 pub(crate) async fn send_with_key(base: &str, form: &Value, key: &str) -> Option<Answer> {
+    send_to_with_key(base, "/api/v1/jobs", form, key).await
+}
+
+/// The same to another path.
+pub(crate) async fn send_to_with_key(
+    base: &str,
+    path: &str,
+    form: &Value,
+    key: &str,
+) -> Option<Answer> {
     let request = reqwest::Client::new()
-        .post(format!("{base}/api/v1/jobs"))
+        .post(format!("{base}{path}"))
         .header("content-type", "application/json")
         .header("idempotency-key", key)
         .body(form.to_string());

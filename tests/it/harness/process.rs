@@ -64,6 +64,8 @@ impl Host {
             .args(["--karmada-kubeconfig", &kubeconfig.display().to_string()])
             .args(["--plugins-dir", &plugins.display().to_string()])
             .env("TRAINYARD__PLUGINS__CACHE_DIR", cache_dir())
+            // Long enough to be seen, where a test does not need more.
+            .env("TRAINYARD__RECONCILE__PROOF_SECONDS", "1")
             .env("RUST_LOG", "info,training=debug")
             .envs(env.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use job_store::{Config, ConnectError, DatabaseUrl, connect};
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
-use training::clock::RandomIds;
+use training::Clock as _;
+use training::clock::{RandomIds, SignedDuration, SystemClock};
 use training::ports::{Inserted, ListQuery, NewPluginEvent, StoreError};
 use training::testing::samples::{at, job, keyed, new_job};
 
@@ -377,5 +378,58 @@ async fn a_write_that_is_cut_off_anywhere_costs_no_later_one() {
     }
     other.close().await.unwrap();
     connected.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_clock_of_postgres_dates_leases_whatever_that_of_a_host_shows() {
+    let Some(database) = postgres().await else { return };
+    // A server an hour ahead of this machine, or, to the server, a host that is an hour behind.
+    let mut admin = PgConnection::connect(&database.url()).await.unwrap();
+    for sql in [
+        "CREATE SCHEMA ahead",
+        "CREATE FUNCTION ahead.clock_timestamp() RETURNS timestamptz LANGUAGE sql \
+         AS $f$ SELECT pg_catalog.clock_timestamp() + interval '1 hour' $f$",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = \
+         ahead, pg_catalog, public', current_database()); END $$",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut admin).await.unwrap();
+    }
+    let first = database.connect().await;
+    let second = database.connect().await;
+    let ahead = first.clock.now().duration_since(SystemClock.now());
+    let hour = SignedDuration::from_hours(1);
+    assert!((ahead - hour).abs() < SignedDuration::from_mins(1), "{ahead:?}");
+    let submit = async |name: &str, number| {
+        let now = first.clock.now();
+        let mut fresh = job(name, number);
+        (fresh.created_at, fresh.updated_at) = (now, now);
+        first.store.insert(&new_job(fresh)).await.unwrap();
+    };
+    submit("one", 1).await;
+    let lease = Duration::from_mins(10);
+    let owned = first.store.claim("first", first.clock.now(), lease, 10).await.unwrap();
+    assert_eq!(owned.len(), 1);
+    let stolen = second.store.claim("second", second.clock.now(), lease, 10).await.unwrap();
+    assert_eq!(stolen, Vec::new());
+    first.store.settle(owned.first().unwrap().id, "first").await.unwrap();
+    submit("two", 2).await;
+    // A host that was suspended for an hour asks by the time of then. It learns better before it
+    // claims, or its lease would be over before it begins.
+    let later = "CREATE OR REPLACE FUNCTION ahead.clock_timestamp() RETURNS timestamptz LANGUAGE sql \
+                 AS $f$ SELECT pg_catalog.clock_timestamp() + interval '2 hours' $f$";
+    sqlx::raw_sql(later).execute(&mut admin).await.unwrap();
+    let before = first.clock.now();
+    assert_eq!(first.store.claim("first", before, lease, 10).await.unwrap().len(), 1);
+    assert!(first.clock.now() > before + Duration::from_mins(59));
+    let stored: i64 =
+        sqlx::query_scalar("SELECT leased_until FROM public.intents WHERE leased_by = 'first'")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert!(stored > (before + Duration::from_hours(1)).as_microsecond(), "dated by the database");
+    admin.close().await.unwrap();
+    first.close().await;
+    second.close().await;
     database.drop().await;
 }

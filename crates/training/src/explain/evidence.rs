@@ -15,6 +15,9 @@ pub struct Evidence {
     pub job: Job,
     /// Its history, oldest first; empty if it could not be read.
     pub history: Vec<Event>,
+    /// How many queued jobs are taken before it; `None` if it does not wait for its turn, or if
+    /// that could not be read.
+    pub ahead: Option<u64>,
     /// The member clusters, or the words of a control plane that does not answer.
     pub clusters: Result<Vec<Cluster>, String>,
     /// The clusters that jobs of its namespace may use; `None` for all.
@@ -63,7 +66,7 @@ impl Evidence {
     pub(super) fn of_row(job: Job) -> Self {
         let (history, members) = (Vec::new(), Vec::new());
         let clusters = Err("Karmada was not asked".to_owned());
-        Self { job, history, clusters, allowed: None, trace: None, members }
+        Self { job, history, ahead: None, clusters, allowed: None, trace: None, members }
     }
 
     /// Whether something of the job was written to the control plane, for all that is known.

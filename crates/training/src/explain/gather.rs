@@ -71,6 +71,10 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let events = tokio::time::timeout_at(deadline, sources.store.events(&job.id)).await;
         events.ok().and_then(Result::ok).unwrap_or_default()
     };
+    let ahead = async {
+        let ahead = tokio::time::timeout_at(deadline, sources.store.ahead(&job.id)).await;
+        ahead.ok().and_then(Result::ok).flatten()
+    };
     let clusters = async {
         within(deadline, sources.control.clusters(), late_control)
             .await
@@ -93,9 +97,10 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let asked = asked.map(|cluster| member(sources, &job, cluster, deadline));
         futures_util::future::join_all(asked).await
     };
-    let (history, clusters, trace, members) = tokio::join!(history, clusters, trace, members);
+    let (history, ahead, clusters, trace, members) =
+        tokio::join!(history, ahead, clusters, trace, members);
     let allowed = sources.allowed.map(<[ClusterName]>::to_vec);
-    Evidence { job, history, clusters, allowed, trace, members }
+    Evidence { job, history, ahead, clusters, allowed, trace, members }
 }
 
 /// Whether the control plane refused the first write.

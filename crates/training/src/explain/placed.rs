@@ -31,13 +31,28 @@ pub(super) fn queue(evidence: &Evidence) -> Found {
         let text = format!("{accepted}; it ended before it left the queue.");
         return found(LinkState::Ok, text).at(job.finished_at);
     }
-    let waiting = format!("{accepted}; it waits: {}.", bare(&job.message));
+    let waiting = format!("{accepted}; it waits: {}.{}", bare(&job.message), turn(evidence.ahead));
     let away = job.reason == "ControlPlaneUnavailable";
     let found = found(if away { LinkState::Wrong } else { LinkState::Waiting }, waiting)
         .at(Some(job.updated_at));
     match &evidence.clusters {
         _ if away => found.blame(Weight::Control, &waits(&job.message), PATIENCE),
         _ => found,
+    }
+}
+
+/// How many are taken before the job. Those that find no room stand there too, but hold up nobody
+/// for whom there is room.
+fn turn(ahead: Option<u64>) -> String {
+    match ahead {
+        None => String::new(),
+        Some(0) => " No queued job is taken before it.".to_owned(),
+        Some(1) => " 1 queued job is taken before it: by its priority, or because it came earlier."
+            .to_owned(),
+        Some(some) => format!(
+            " {some} queued jobs are taken before it: those of a higher priority, then those that \
+             came earlier."
+        ),
     }
 }
 

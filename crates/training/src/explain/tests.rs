@@ -110,6 +110,7 @@ fn evidence(job: Job, member: MemberEvidence) -> Evidence {
     Evidence {
         job,
         history: Vec::new(),
+        ahead: None,
         clusters: Ok(vec![cluster("member1", 64)]),
         allowed: None,
         trace: Some(propagated()),

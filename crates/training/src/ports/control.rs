@@ -133,6 +133,21 @@ pub struct Removal {
     pub clusters: Vec<ClusterName>,
 }
 
+/// An object of the control plane that this installation made for a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owned {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its uid.
+    pub uid: String,
+    /// Its label [`crate::manifest::LABEL_JOB_ID`], as it is.
+    pub job_id: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}
+
 /// Where an object still exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remaining {
@@ -283,6 +298,13 @@ pub trait ControlPlane: Send + Sync {
     /// Starts or continues the removal of one object and tells where it still is; empty once it
     /// is proven gone from the control plane and from the named clusters. Idempotent.
     async fn remove(&self, removal: &Removal) -> Result<Vec<Remaining>, ControlError>;
+
+    /// Every object of a kind, in all namespaces, that carries the label of this installation and
+    /// one of a job. All of them, or an error.
+    async fn owned(&self, api_version: &str, kind: &str) -> Result<Vec<Owned>, ControlError>;
+
+    /// Deletes this very object and no other of its name; one that is gone is no error.
+    async fn remove_exactly(&self, owned: &Owned) -> Result<(), ControlError>;
 
     /// Changes a policy so that deleting its objects deletes them on the members, too. `Ok(true)`
     /// once Karmada has taken the change over for every object it selects.

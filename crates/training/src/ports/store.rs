@@ -124,9 +124,14 @@ pub trait JobStore: Send + Sync {
     /// After `Ok(New)` all of it is durable; after an error, nothing or all of it is.
     async fn insert(&self, new: &NewJob) -> Result<Inserted, StoreError>;
 
-    /// The job that the same request made before: same key, same body. Answers a repetition without
-    /// doing its work again; [`JobStore::insert`] remains the judge.
-    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError>;
+    /// The job that the same request made before: same key, same body; also a deleted one, until
+    /// the key is forgotten, a day after it came. Answers a repetition without doing its work again;
+    /// [`JobStore::insert`] remains the judge.
+    async fn find_repeated(
+        &self,
+        key: &Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<Job>, StoreError>;
 
     /// The job with this id, also a deleted one.
     async fn find(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
@@ -153,6 +158,10 @@ pub trait JobStore: Send + Sync {
 
     /// Active jobs that ended at `until` or before, longest over first, at most `limit`.
     async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError>;
+
+    /// How many queued jobs are taken before this one: those of a higher priority, and those of the
+    /// same one that were queued earlier. `None` if the job does not wait for its turn.
+    async fn ahead(&self, id: &JobId) -> Result<Option<u64>, StoreError>;
 
     /// The frozen bundle of a job.
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError>;

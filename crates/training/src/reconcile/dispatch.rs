@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::observe::workload_ref;
 use super::{Reconcilers, StepError};
+use crate::clock::Timestamp;
 use crate::decide::{PENDING_REASON, has_waited_too_long, waited_too_long};
 use crate::hold::suspend_path;
 use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
@@ -32,6 +33,8 @@ pub(super) enum Step {
     Settled,
     /// To be tried again; says why, for the row.
     Later(String),
+    /// To be tried again at this time, and why.
+    At(Timestamp, String),
 }
 
 impl Reconcilers {
@@ -57,9 +60,14 @@ impl Reconcilers {
         let result = within(deadline, step)
             .await
             .unwrap_or_else(|| Ok(Step::Later("the control plane is too slow".to_owned())));
+        let mut at = None;
         let why = match result {
             Ok(Step::Settled) => return,
             Ok(Step::Later(why)) => why,
+            Ok(Step::At(time, why)) => {
+                at = Some(time);
+                why
+            }
             Err(error) => {
                 tracing::warn!(
                     job.id = %intent.job_id,
@@ -77,7 +85,7 @@ impl Reconcilers {
             IntentKind::Apply => backoff(intent.attempts, jitter),
             IntentKind::Stop | IntentKind::Delete => removal_pace(intent.attempts, jitter),
         };
-        let not_before = self.clock.now() + delay;
+        let not_before = at.unwrap_or_else(|| self.clock.now() + delay);
         let postponed = self.store.postpone(intent.id, &self.config.owner, not_before, &why).await;
         if let Err(error) = postponed {
             // The lease runs out and the intent is claimed again.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId};
 use crate::job::{Demand, FailureClass, Job};
 use crate::phase::{Desired, Phase};
@@ -23,6 +24,8 @@ pub(super) struct Ledger {
     ends: Mutex<HashMap<String, VecDeque<bool>>>,
     /// What was last said of a removal, so that history does not repeat it.
     said: Mutex<HashMap<JobId, String>>,
+    /// When this process first worked on the removal of a job.
+    looked: Mutex<HashMap<JobId, Timestamp>>,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,18 @@ impl Ledger {
     /// The job will not use the room, or no longer.
     pub(super) fn release(&self, id: &JobId) {
         self.with(|waiting| waiting.remove(id));
+    }
+
+    /// When this process first looked after the removal of the job: now, if it never did.
+    pub(super) fn first_look(&self, id: &JobId, now: Timestamp) -> Timestamp {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        *looked.entry(id.clone()).or_insert(now)
+    }
+
+    /// The removal of the job is over.
+    pub(super) fn forget(&self, id: &JobId) {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Drops every applied job that a whole pass did not see: it has ended.
@@ -165,6 +179,21 @@ mod tests {
         assert_eq!(names, ["a", "b", "a", "b"]);
         let clusters = [cluster("a", 10), cluster("b", 10)];
         assert!(ledger.reserve(&job("j5"), &clusters, None).is_err(), "both are given away");
+    }
+
+    #[test]
+    fn removal_is_told_once_and_dated_from_its_first_look() {
+        let ledger = Ledger::default();
+        let id = job("j1").id;
+        let early = Timestamp::UNIX_EPOCH;
+        let late = early + std::time::Duration::from_secs(9);
+        assert_eq!(ledger.first_look(&id, early), early);
+        assert!(ledger.is_news(&id, "there"));
+        ledger.release(&id);
+        assert!(!ledger.is_news(&id, "there"), "giving room back is no news");
+        assert_eq!(ledger.first_look(&id, late), early);
+        ledger.forget(&id);
+        assert_eq!(ledger.first_look(&id, late), late);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::dispatch::Step;
-use super::{Reconcilers, StepError};
+use super::{Reconcilers, StepError, proof};
 use crate::decide::{PENDING_REASON, is_limit, waited_too_long};
 use crate::id::ClusterName;
 use crate::intent::{Claimed, IntentKind};
@@ -19,14 +19,13 @@ impl Reconcilers {
     /// One step of a stop or a deletion.
     pub(super) async fn remove(&self, intent: &Claimed) -> Result<Step, StepError> {
         self.ledger.release(&intent.job_id);
+        let first_look = self.ledger.first_look(&intent.job_id, self.clock.now());
         let Some(job) = self.store.find(&intent.job_id).await? else {
-            self.store.settle(intent.id, &self.config.owner).await?;
-            return Ok(Step::Settled);
+            return self.settle_removal(intent).await;
         };
         let superseded = intent.kind == IntentKind::Stop && job.lifecycle != Lifecycle::Active;
         if superseded || job.lifecycle == Lifecycle::Deleted {
-            self.store.settle(intent.id, &self.config.owner).await?;
-            return Ok(Step::Settled);
+            return self.settle_removal(intent).await;
         }
         if let Some(logs) = &self.logs
             && let Some(why) = logs.hold(&job, intent.created_at).await?
@@ -46,7 +45,24 @@ impl Reconcilers {
             }
             return Ok(Step::Later(why));
         }
+        let now = self.clock.now();
+        if let Some(until) = proof::due(&job, intent, first_look, &self.config)
+            && now < until
+        {
+            let text = proof::sentence(until);
+            if !job.phase.is_terminal() || job.lifecycle == Lifecycle::Deleting {
+                self.note_remaining(job, text.clone()).await?;
+            }
+            // What arrives meanwhile should not run for long.
+            return Ok(Step::At(until.min(now + proof::LOOK), text));
+        }
         self.finish(intent, job).await
+    }
+
+    async fn settle_removal(&self, intent: &Claimed) -> Result<Step, StepError> {
+        self.ledger.forget(&intent.job_id);
+        self.store.settle(intent.id, &self.config.owner).await?;
+        Ok(Step::Settled)
     }
 
     /// Removes what comes next and tells what is still there; empty once nothing is.
@@ -155,7 +171,6 @@ impl Reconcilers {
 
     /// Nothing is left on any cluster: the run is over, and a deleted job is deleted.
     async fn finish(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
-        self.ledger.release(&job.id);
         let now = self.clock.now();
         let mut after = job.clone();
         if !job.phase.is_terminal() {
@@ -183,14 +198,14 @@ impl Reconcilers {
         }
         let effects = Effects { enqueue: Vec::new(), settle: Some(intent.id) };
         if after == job {
-            self.store.settle(intent.id, &self.config.owner).await?;
-            return Ok(Step::Settled);
+            return self.settle_removal(intent).await;
         }
         after.updated_at = now;
         let kind = if intent.kind == IntentKind::Delete { "Deleted" } else { "Stopped" };
         let event = NewEvent { kind, actor: "remove", evidence: json!({"provenGone": true}) };
         match self.store.transition(&after, &event, &effects).await? {
             Moved::Done => {
+                self.ledger.forget(&after.id);
                 tracing::info!(job.id = %after.id, "Job `{}` is {}", after.id, kind.to_lowercase());
                 Ok(Step::Settled)
             }

@@ -216,10 +216,17 @@ impl JobStore for MemoryStore {
         self.open().map(|_| self.origin.clone())
     }
 
-    async fn find_repeated(&self, key: &Idempotency) -> Result<Option<Job>, StoreError> {
+    async fn find_repeated(
+        &self,
+        key: &Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<Job>, StoreError> {
         let state = self.open()?;
         let known = state.keys.get(&key.key).filter(|known| known.fingerprint == key.fingerprint);
-        Ok(known.and_then(|known| state.jobs.get(known.job_id.as_str())).cloned())
+        let Some(known) = known else { return Ok(None) };
+        let old = known.created_at + Duration::from_hours(24) <= now;
+        let job = state.jobs.get(known.job_id.as_str());
+        Ok(job.filter(|job| !old || job.lifecycle != Lifecycle::Deleted).cloned())
     }
 
     async fn insert(&self, new: &NewJob) -> Result<Inserted, StoreError> {
@@ -347,6 +354,22 @@ impl JobStore for MemoryStore {
             .collect();
         jobs.sort_by_key(|job| job.finished_at);
         Ok(jobs.into_iter().take(limit as usize).map(|job| job.id.clone()).collect())
+    }
+
+    async fn ahead(&self, id: &JobId) -> Result<Option<u64>, StoreError> {
+        let state = self.open()?;
+        let is_queued = |intent: &Intent| {
+            let job = state.jobs.get(intent.job_id.as_str());
+            intent.kind == IntentKind::Apply && job.is_some_and(|job| job.phase == Phase::Queued)
+        };
+        let queued: Vec<_> = state.intents.iter().filter(|(_, intent)| is_queued(intent)).collect();
+        let mine = queued.iter().find(|(_, intent)| intent.job_id == *id);
+        Ok(mine.map(|(key, mine)| {
+            let ahead = queued.iter().filter(|(other, intent)| {
+                intent.priority > mine.priority || (intent.priority == mine.priority && other < key)
+            });
+            ahead.count() as u64
+        }))
     }
 
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {

@@ -29,6 +29,8 @@ use crate::http::problem::Failure;
          content_type = "application/problem+json"),
         (status = 409, description = "Another job holds the name", body = Problem,
          content_type = "application/problem+json"),
+        (status = 410, description = "The same request came before, and its job was deleted since",
+         body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer, or too much is going on",
          body = Problem, content_type = "application/problem+json"),
     )

@@ -34,6 +34,8 @@ use crate::http::{App, view};
          content_type = "application/problem+json"),
         (status = 409, description = "An attempt is not over, or the name is taken",
          body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The same request came before, and its job was deleted since",
+         body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer, or too much is going on",
          body = Problem, content_type = "application/problem+json"),
     )

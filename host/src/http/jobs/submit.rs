@@ -8,7 +8,6 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use training::form::Form;
 use training::job::Job;
-use training::phase::Lifecycle;
 use training::ports::Idempotency;
 use training::submit::{self, Submitted};
 
@@ -29,6 +28,8 @@ use crate::http::{App, view};
          content_type = "application/problem+json"),
         (status = 409, description = "Another job holds the name", body = Problem,
          content_type = "application/problem+json"),
+        (status = 410, description = "The same request came before, and its job was deleted since",
+         body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The idempotency key came before with another body",
          body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "The plugin or the host failed", body = Problem,
@@ -43,6 +44,9 @@ pub(crate) async fn submit_job(
     body: JsonBody,
 ) -> Result<Response, Failure> {
     let key = extract::idempotency_of(&headers, &[&body.bytes])?;
+    if let Some(answer) = repeated(&app, key.as_ref()).await? {
+        return Ok(answer);
+    }
     accept(&app, read_form(&app, body.value)?, key).await
 }
 
@@ -69,8 +73,7 @@ pub(crate) async fn repeated(
     key: Option<&Idempotency>,
 ) -> Result<Option<Response>, Failure> {
     let Some(key) = key else { return Ok(None) };
-    let before = app.store().find_repeated(key).await.map_err(Failure::store)?;
-    let before = before.filter(|job| job.lifecycle != Lifecycle::Deleted);
+    let before = submit::repeated(&app.ports, key).await.map_err(Failure::submit)?;
     Ok(before.map(|job| answer(job, Vec::new(), true)))
 }
 

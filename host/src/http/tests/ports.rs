@@ -9,7 +9,7 @@ use training::manifest::{Manifest, ObjectRef, Role};
 use training::ports::{
     Audience, CatalogView, Cluster, ControlError, ControlPlane, Conversion, ConversionInput,
     ConvertRefusal, EventSeen, FieldError, LogBytes, LogQuery, MemberError, Members, ObjectPage,
-    ObjectQuery, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins,
+    ObjectQuery, Owned, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins,
     PodSeen, Prepared, Remaining, Removal, Report, Route, Seen, Signature, Trace, Usage,
     VersionState, WorkloadRef, WriteOrder,
 };
@@ -187,6 +187,14 @@ impl ControlPlane for Away {
     }
 
     async fn remove(&self, _: &Removal) -> Result<Vec<Remaining>, ControlError> {
+        away()
+    }
+
+    async fn owned(&self, _: &str, _: &str) -> Result<Vec<Owned>, ControlError> {
+        away()
+    }
+
+    async fn remove_exactly(&self, _: &Owned) -> Result<(), ControlError> {
         away()
     }
 

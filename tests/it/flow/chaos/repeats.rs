@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::{App, Setup, sample_form, send_with_key};
+use crate::harness::{App, Setup, sample_form, send_to_with_key, send_with_key};
 
 /// Twenty clients send the same request to these hosts at the same time.
 async fn one_job_of_twenty_requests(app: &App, hosts: &[&str]) {
@@ -40,8 +40,8 @@ async fn one_job_of_twenty_requests(app: &App, hosts: &[&str]) {
     // A late duplicate: the run is over, and it stays the only one.
     for host in hosts {
         let late = send_with_key(host, &sample_form("wanted"), "one").await.unwrap();
-        assert_eq!(late.body["id"], json!(id), "{}", late.body);
-        assert_eq!(late.body["lifecycle"], json!("Deleted"));
+        assert_eq!((late.status, &late.body["code"]), (410, &json!("job-deleted")));
+        assert!(late.body["detail"].as_str().unwrap().contains(id), "{}", late.body);
         let other = send_with_key(host, &sample_form("other"), "one").await.unwrap();
         assert_eq!(other.status, 422, "{}", other.body);
     }
@@ -64,4 +64,28 @@ async fn twenty_requests_with_one_key_to_two_hosts_are_one_job_with_postgres() {
     let app = setup.start().await;
     let other = app.another_host().await;
     one_job_of_twenty_requests(&app, &[&app.host.url, &other.url]).await;
+}
+
+#[tokio::test]
+async fn late_duplicate_of_a_retry_or_a_clone_runs_nothing_again() {
+    let app = Setup::sqlite().start().await;
+    let first = app.submit(&sample_form("origin")).await;
+    app.job_in_phase(&first, "Succeeded").await;
+    for (verb, body) in [("retry", json!({})), ("clone", json!({"jobName": "copy"}))] {
+        let path = format!("/api/v1/jobs/{first}/{verb}");
+        let ask = async || send_to_with_key(&app.host.url, &path, &body, verb).await.unwrap();
+        let made = ask().await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        let again = ask().await;
+        assert_eq!((again.status, again.header("idempotent-replayed")), (201, "true"));
+        assert_eq!(again.body["id"], made.body["id"]);
+        let id = made.body["id"].as_str().unwrap();
+        app.job_in_phase(id, "Succeeded").await;
+        app.delete(&format!("/api/v1/jobs/{id}")).await;
+        app.job_gone(id).await;
+        let late = ask().await;
+        assert_eq!((late.status, &late.body["code"]), (410, &json!("job-deleted")), "{verb}");
+    }
+    let list: Value = app.get("/api/v1/jobs").await.body;
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list:#}");
 }

@@ -13,7 +13,7 @@ use crate::id::JobId;
 use crate::manifest::ObjectRef;
 use crate::ports::{
     Cluster, ControlError, ControlPlane, LogBytes, LogQuery, MemberError, Members, ObjectPage,
-    ObjectQuery, Remaining, Removal, Seen, WorkloadRef, WriteOrder,
+    ObjectQuery, Owned, Remaining, Removal, Seen, WorkloadRef, WriteOrder,
 };
 use crate::testing::{MemoryPlugins, MemoryStore};
 
@@ -114,6 +114,14 @@ impl ControlPlane for World {
     }
 
     async fn remove(&self, _: &Removal) -> Result<Vec<Remaining>, ControlError> {
+        panic!("nothing is removed")
+    }
+
+    async fn owned(&self, _: &str, _: &str) -> Result<Vec<Owned>, ControlError> {
+        panic!("nothing is removed")
+    }
+
+    async fn remove_exactly(&self, _: &Owned) -> Result<(), ControlError> {
         panic!("nothing is removed")
     }
 

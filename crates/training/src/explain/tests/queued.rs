@@ -27,6 +27,21 @@ fn job_that_was_just_accepted_waits_for_nothing_in_particular() {
 }
 
 #[test]
+fn queue_says_how_many_stand_before_the_job() {
+    for (ahead, words) in [
+        (Some(0), "No queued job is taken before it"),
+        (Some(1), "1 queued job is taken before it: by its priority"),
+        (Some(12), "12 queued jobs are taken before it: those of a higher priority"),
+    ] {
+        let evidence = Evidence { ahead, ..among(unplaced(), vec![cluster("b", 1)]) };
+        let told = explain(&evidence, now());
+        let queue = told.links.first().unwrap();
+        assert!(queue.text.contains("it waits: No cluster can take the job"), "{}", queue.text);
+        assert!(queue.text.contains(words), "{}", queue.text);
+    }
+}
+
+#[test]
 fn no_cluster_at_all() {
     let evidence = among(unplaced(), Vec::new());
     assert_told(&evidence, &["no member cluster is registered", "join"], &[Step::Placement]);

@@ -196,6 +196,14 @@ impl ControlPlane for World {
         panic!("logs need no such call")
     }
 
+    async fn owned(&self, _: &str, _: &str) -> Result<Vec<Owned>, ControlError> {
+        panic!("logs need no such call")
+    }
+
+    async fn remove_exactly(&self, _: &Owned) -> Result<(), ControlError> {
+        panic!("logs need no such call")
+    }
+
     async fn release(&self, _: &ObjectRef, _: &[ObjectRef]) -> Result<bool, ControlError> {
         panic!("logs need no such call")
     }

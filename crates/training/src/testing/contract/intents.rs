@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::intent::{Claimed, IntentKind};
 use crate::job::Job;
 use crate::phase::Phase;
-use crate::ports::{Effects, Moved};
-use crate::testing::samples::{at, changed, job, moved};
+use crate::ports::{Effects, Inserted, Moved};
+use crate::testing::samples::{at, changed, job, moved, new_job};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -161,6 +161,24 @@ pub async fn a_claim_takes_at_most_its_limit(store: Store) {
     assert_eq!(store.claim("a", at(9), LEASE, 2).await.unwrap().len(), 2);
     assert_eq!(store.claim("a", at(9), LEASE, 2).await.unwrap().len(), 1);
     assert_eq!(store.claim("a", at(9), LEASE, 2).await.unwrap(), []);
+}
+
+/// See the name.
+pub async fn a_queued_job_knows_how_many_are_taken_before_it(store: Store) {
+    let first = insert(&store, "first", 1).await;
+    let second = insert(&store, "second", 2).await;
+    let mut urgent = job("urgent", 3);
+    urgent.priority = first.priority + 1;
+    assert_eq!(store.insert(&new_job(urgent.clone())).await.unwrap(), Inserted::New);
+    assert_eq!(store.ahead(&urgent.id).await.unwrap(), Some(0));
+    assert_eq!(store.ahead(&first.id).await.unwrap(), Some(1));
+    assert_eq!(store.ahead(&second.id).await.unwrap(), Some(2));
+    // The one being carried out still stands before the others.
+    assert_eq!(store.claim("a", at(9), LEASE, 1).await.unwrap().len(), 1);
+    assert_eq!(store.ahead(&first.id).await.unwrap(), Some(1));
+    with_effects(&store, &first, at(9), &[IntentKind::Stop], None).await;
+    assert_eq!(store.ahead(&first.id).await.unwrap(), None, "it no longer waits for its turn");
+    assert_eq!(store.ahead(&second.id).await.unwrap(), Some(1));
 }
 
 /// See the name.

@@ -114,9 +114,9 @@ pub async fn the_same_key_and_body_answer_the_first_job(store: Store) {
     assert_eq!(store.insert(&keyed(first.clone(), "k", "b")).await.unwrap(), Inserted::New);
     let request = keyed(job("one", 2), "k", "b");
     let key = request.idempotency.clone().unwrap();
-    assert_eq!(store.find_repeated(&key).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.find_repeated(&key, at(1)).await.unwrap(), Some(first.clone()));
     let other = keyed(job("one", 2), "k", "c").idempotency.unwrap();
-    assert_eq!(store.find_repeated(&other).await.unwrap(), None);
+    assert_eq!(store.find_repeated(&other, at(1)).await.unwrap(), None);
     let again = store.insert(&request).await.unwrap();
     assert_eq!(again, Inserted::SameAs(first.id.clone()));
     assert_eq!(store.find(&job("one", 2).id).await.unwrap(), None);
@@ -152,6 +152,10 @@ pub async fn a_key_is_forgotten_after_a_day_if_its_job_is_gone(store: Store) {
     let first = job("one", 1);
     assert_eq!(store.insert(&keyed(first.clone(), "k", "b")).await.unwrap(), Inserted::New);
     deleted(&store, &first).await;
+    let key = keyed(first.clone(), "k", "b").idempotency.unwrap();
+    let repeated = store.find_repeated(&key, at(86_400)).await.unwrap();
+    assert_eq!(repeated.map(|job| job.lifecycle), Some(Lifecycle::Deleted));
+    assert_eq!(store.find_repeated(&key, at(86_402)).await.unwrap(), None);
     let soon = Job { created_at: at(86_400), ..job("one", 2) };
     let answer = store.insert(&keyed(soon, "k", "b")).await.unwrap();
     assert_eq!(answer, Inserted::SameAs(first.id), "a late duplicate must not run again");
