@@ -123,10 +123,11 @@ impl Write<Db> for Claim {
     ) -> Result<Outcome<Vec<Claimed>>, StoreError> {
         let now = self.now.as_microsecond();
         // Expired leases end here and nowhere else, so that below a lease is simply an owner and
-        // a partial unique index can promise one per job.
+        // a partial unique index can promise one per job. One was a try, and nobody knows how far
+        // it came.
         sqlx::query(
-            "UPDATE intents SET leased_by = NULL, leased_until = NULL, rearmed = FALSE \
-             WHERE leased_by IS NOT NULL AND leased_until <= $1",
+            "UPDATE intents SET leased_by = NULL, leased_until = NULL, rearmed = FALSE, \
+             attempts = attempts + 1 WHERE leased_by IS NOT NULL AND leased_until <= $1",
         )
         .bind(now)
         .execute(&mut *connection)

@@ -77,6 +77,24 @@ async fn job_of_which_nothing_was_written_goes_at_once() {
     assert_eq!(app.creations("rayjobs", "never"), 0);
 }
 
+#[tokio::test]
+async fn job_that_was_written_at_the_first_try_goes_at_once_and_another_does_not() {
+    let app = setup("3600", "off").start().await;
+    let first = app.submit(&sample_form("first")).await;
+    app.job_in_phase(&first, "Running").await;
+    app.delete(&format!("/api/v1/jobs/{first}")).await;
+    app.job_gone(&first).await;
+
+    app.sandbox.faults().fail_next("POST */rayjobs", 503, 1);
+    let second = app.submit(&sample_form("second")).await;
+    app.job_in_phase(&second, "Running").await;
+    app.delete(&format!("/api/v1/jobs/{second}")).await;
+    app.job_until(&second, |job| {
+        job["message"].as_str().is_some_and(|text| text.contains("A last look follows at"))
+    })
+    .await;
+}
+
 /// An object as the job `id` of the installation `origin` would have made it.
 fn stray(name: &str, id: &str, origin: &str) -> Value {
     let labels = json!({"training-job-id": id, "trainyard.dev/origin": origin});

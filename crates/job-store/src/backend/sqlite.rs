@@ -67,8 +67,8 @@ pub(crate) async fn open(config: &Config) -> Result<SqliteBackend, ConnectError>
         // The file is ours alone, so whoever held a lease is gone; waiting for its end would only
         // hold up the jobs that a crash interrupted.
         sqlx::query(
-            "UPDATE intents SET leased_by = NULL, leased_until = NULL, rearmed = FALSE \
-             WHERE leased_by IS NOT NULL",
+            "UPDATE intents SET leased_by = NULL, leased_until = NULL, rearmed = FALSE, \
+             attempts = attempts + 1 WHERE leased_by IS NOT NULL",
         )
         .execute(&mut *connection)
         .await

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::observe::workload_ref;
-use super::{Reconcilers, StepError};
+use super::{Reconcilers, StepError, proof};
 use crate::clock::Timestamp;
 use crate::decide::{PENDING_REASON, has_waited_too_long, waited_too_long};
 use crate::hold::suspend_path;
@@ -241,8 +241,8 @@ impl Reconcilers {
             updated_at: now,
             ..job
         };
-        let event =
-            NewEvent { kind: "Applied", actor: "dispatch", evidence: json!({ "uids": uids }) };
+        let evidence = json!({ "uids": uids, proof::EARLIER_TRIES: intent.attempts });
+        let event = NewEvent { kind: proof::APPLIED, actor: "dispatch", evidence };
         let again = after.suspend.then_some(IntentKind::Apply);
         let effects = Effects { enqueue: again.into_iter().collect(), settle: Some(intent.id) };
         match self.store.transition(&after, &event, &effects).await? {

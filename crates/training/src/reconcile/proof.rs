@@ -4,10 +4,17 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Config;
 use crate::clock::Timestamp;
 use crate::intent::Claimed;
-use crate::job::Job;
+use crate::job::{Event, Job};
+
+/// Kind of the event by which a job was written, and the member of its evidence that counts the tries
+/// before it.
+pub(super) const APPLIED: &str = "Applied";
+pub(super) const EARLIER_TRIES: &str = "earlierTries";
 
 /// Between the first look that found nothing and the last one, so long from look to look.
 pub(super) const LOOK: Duration = Duration::from_secs(15);
@@ -33,6 +40,15 @@ pub(super) fn due(
     let last_sent =
         job.submitted_at.unwrap_or_else(|| first_look.min(intent.created_at + config.lease));
     Some(last_sent + config.proof)
+}
+
+/// Whether the job was written at the first try, and so every order to make it was answered: then
+/// none can be carried out late.
+pub(super) fn was_answered(history: &[Event]) -> bool {
+    history.iter().any(|event| {
+        let earlier = event.evidence.get(EARLIER_TRIES).and_then(Value::as_u64);
+        event.kind == APPLIED && earlier == Some(0)
+    })
 }
 
 /// Why the job is not gone yet, for its user.

@@ -48,6 +48,7 @@ impl Reconcilers {
         let now = self.clock.now();
         if let Some(until) = proof::due(&job, intent, first_look, &self.config)
             && now < until
+            && !proof::was_answered(&self.store.events(&job.id).await?)
         {
             let text = proof::sentence(until);
             if !job.phase.is_terminal() || job.lifecycle == Lifecycle::Deleting {

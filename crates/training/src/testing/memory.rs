@@ -448,6 +448,7 @@ impl JobStore for MemoryStore {
         for intent in state.intents.values_mut() {
             if intent.lease.as_ref().is_some_and(|(_, until)| *until <= now) {
                 intent.lease = None;
+                intent.attempts += 1;
             }
         }
         // The most urgent due intent of each job that nobody works on.

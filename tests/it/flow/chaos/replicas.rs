@@ -179,7 +179,6 @@ async fn host_whose_clock_is_an_hour_fast_takes_nothing_from_others() {
     until("the host holds the lease", async || leases(&app, &app.host).await == 1).await;
     set_clock(&mut app, &library, "+1h");
     let fast = app.another_host().await;
-    assert!(fast.log().contains("clock differs from the database's"), "{}", fast.log());
     // It looks four times a second. The lease is let go after two seconds and taken again by
     // either of them, but never held by both.
     for _ in 0..30 {
