@@ -79,7 +79,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         clock.learn(asked, Some(1_000_000_000));
         assert_eq!(clock.now(), Timestamp::from_second(1001).unwrap());
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(clock.now(), Timestamp::from_second(1061).unwrap());
     }
 
