@@ -3,6 +3,7 @@
 mod compiling;
 mod guest;
 mod hostile;
+mod interpreters;
 mod languages;
 mod mounts;
 mod routes;

@@ -29,6 +29,54 @@ pub struct PluginDetail {
     pub kept: Vec<KeptVersionView>,
 }
 
+/// How Karmada is to read the kinds of a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InterpreterList {
+    /// By name.
+    pub interpreters: Vec<InterpreterView>,
+}
+
+/// What the control plane has of an interpreter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InterpreterState {
+    /// Nothing.
+    Absent,
+    /// What the plugin ships.
+    Same,
+    /// Something else.
+    Differs,
+}
+
+impl std::fmt::Display for InterpreterState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "absent",
+            Self::Same => "same",
+            Self::Differs => "differs",
+        })
+    }
+}
+
+/// One interpreter that a plugin ships.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InterpreterView {
+    /// Name of the `ResourceInterpreterCustomization`.
+    pub name: String,
+    /// API version of the kind it is for.
+    pub api_version: String,
+    /// The kind it is for.
+    pub kind: String,
+    /// What the control plane has.
+    pub state: InterpreterState,
+    /// What installing it would change there, as a unified diff of YAML; empty if nothing.
+    pub diff: String,
+    /// The whole object.
+    #[schema(value_type = Object)]
+    pub document: Value,
+}
+
 /// What a version is to users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum VersionState {

@@ -284,6 +284,18 @@ pub(crate) enum PluginCommand {
         /// The version's sha256.
         sha256: String,
     },
+    /// Show how Karmada is to read a plugin's kinds, and what it has of that.
+    Interpreters {
+        /// The plugin's name.
+        name: String,
+    },
+    /// Install how Karmada is to read a kind; it counts for every object of that kind.
+    InstallInterpreter {
+        /// The plugin's name.
+        name: String,
+        /// The interpreter's name.
+        interpreter: String,
+    },
     /// Show what happened to a plugin, or to all, newest first.
     Events {
         /// The plugin's name, or that of a file which is none.

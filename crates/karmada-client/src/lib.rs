@@ -7,6 +7,7 @@
 //! | `call`, `error` | one call with its deadline, and what its failure means |
 //! | `resolve` | the address of an object |
 //! | `apply`, `delete`, `policy` | writing, removing, letting go of volumes |
+//! | `interpreters` | how Karmada reads a kind |
 //! | `owned` | finding what we made, and removing one object by its uid |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
 //! | `members` | what runs on members, and its logs |
@@ -23,6 +24,7 @@ mod clusters;
 mod connect;
 mod delete;
 mod error;
+mod interpreters;
 mod members;
 mod owned;
 mod policy;
@@ -153,6 +155,14 @@ impl ControlPlane for KarmadaClient {
 
     async fn remove_exactly(&self, owned: &Owned) -> Result<(), ControlError> {
         self.remove_owned(owned).await
+    }
+
+    async fn interpreter(&self, name: &str) -> Result<Option<Value>, ControlError> {
+        self.interpreter_of(name).await
+    }
+
+    async fn install_interpreter(&self, name: &str, document: &Value) -> Result<(), ControlError> {
+        self.install_interpreter_of(name, document).await
     }
 
     async fn release(

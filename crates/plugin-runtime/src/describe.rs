@@ -3,7 +3,7 @@
 
 use semver::Version;
 use serde_json::Value;
-use training::ports::{PluginInfo, PluginKind};
+use training::ports::{Interpreter, PluginInfo, PluginKind};
 use training::{PluginDigest, Sha256Digest};
 
 use crate::bindings::{Description, types};
@@ -13,6 +13,10 @@ use crate::text;
 
 /// Kinds, algorithms or examples of one plugin.
 const MOST: usize = 32;
+
+/// The member of `extra` that holds them, and its longest text in bytes: scripts are short.
+const INTERPRETERS: &str = "karmada-interpreters";
+const INTERPRETERS_BYTES: usize = 256 << 10;
 
 /// A description that passed, with its schemas compiled.
 #[derive(Debug)]
@@ -39,6 +43,7 @@ pub(crate) fn check(said: Description, digest: PluginDigest) -> Result<Described
     })?;
     check_algorithms(&said.algorithms)?;
     let kinds = kinds(said.kinds)?;
+    let interpreters = interpreters(&said.extra, &kinds)?;
     let hyperparameters = Schema::parse(&said.hyperparameters_schema)
         .map_err(|why| format!("in the schema of hyperparameters, {why}"))?;
     let settings = Schema::parse(&said.settings_schema)
@@ -54,6 +59,7 @@ pub(crate) fn check(said: Description, digest: PluginDigest) -> Result<Described
         schema: said.hyperparameters_schema,
         settings_schema: said.settings_schema,
         kinds,
+        interpreters,
         examples: examples(&said.examples)?,
     };
     Ok(Described { info, version, hyperparameters, settings })
@@ -110,6 +116,64 @@ fn kinds(said: Vec<types::Kind>) -> Result<Vec<PluginKind>, String> {
         .collect()
 }
 
+/// Reads what `extra` holds of interpreters: whole objects, for kinds that the plugin emits. Nothing
+/// but target and scripts may stand in them, because they are shown to people who then install them.
+fn interpreters(
+    extra: &[(String, String)],
+    kinds: &[PluginKind],
+) -> Result<Vec<Interpreter>, String> {
+    let Some((_, text)) = extra.iter().find(|(key, _)| key == INTERPRETERS) else {
+        return Ok(Vec::new());
+    };
+    let parsed = (text.len() <= INTERPRETERS_BYTES && text::nests_within(text, JSON_DEPTH))
+        .then(|| serde_json::from_str::<Vec<Value>>(text).ok())
+        .flatten()
+        .filter(|documents| documents.len() <= MOST);
+    let documents = parsed.ok_or_else(|| {
+        format!("`extra.{INTERPRETERS}` is not an array of at most {MOST} objects")
+    })?;
+    let mut found: Vec<Interpreter> = Vec::new();
+    for document in documents {
+        let of = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
+        let (name, api_version, kind) = (
+            of("/metadata/name").unwrap_or_default().to_owned(),
+            of("/spec/target/apiVersion").unwrap_or_default().to_owned(),
+            of("/spec/target/kind").unwrap_or_default().to_owned(),
+        );
+        let members = |pointer: &str, names: &[&str]| {
+            let object = document.pointer(pointer).and_then(Value::as_object);
+            object.is_some_and(|object| {
+                object.len() == names.len() && names.iter().all(|name| object.contains_key(*name))
+            })
+        };
+        let scripts = document.pointer("/spec/customizations").and_then(Value::as_object);
+        let is_script = |script: &Value| {
+            script.get("luaScript").is_some_and(Value::is_string)
+                && script.as_object().is_some_and(|script| script.len() == 1)
+        };
+        let known = kinds.iter().any(|one| one.api_version == api_version && one.kind == kind);
+        let good = members("", &["apiVersion", "kind", "metadata", "spec"])
+            && members("/metadata", &["name"])
+            && members("/spec", &["target", "customizations"])
+            && members("/spec/target", &["apiVersion", "kind"])
+            && of("/apiVersion") == Some("config.karmada.io/v1alpha1")
+            && of("/kind") == Some("ResourceInterpreterCustomization")
+            && scripts.is_some_and(|all| !all.is_empty() && all.values().all(is_script))
+            && is_name(&name, 63, "-.")
+            && found.iter().all(|other| other.name != name)
+            && known;
+        if !good {
+            return Err(format!(
+                "the interpreter `{}` is not a ResourceInterpreterCustomization with a name of its \
+                 own and scripts in Lua for a kind that the plugin emits",
+                text::clean(&name, 64)
+            ));
+        }
+        found.push(Interpreter { name, api_version, kind, document });
+    }
+    Ok(found)
+}
+
 fn examples(said: &[String]) -> Result<Vec<Value>, String> {
     if said.len() > MOST {
         return Err(format!("it has more than {MOST} examples"));
@@ -163,6 +227,42 @@ mod tests {
     #[test]
     fn well_formed_description_passes() {
         assert!(check(good(), Sha256Digest::of("")).is_ok());
+    }
+
+    #[test]
+    fn interpreters_are_whole_objects_for_kinds_of_the_plugin() {
+        let document = serde_json::json!({
+            "apiVersion": "config.karmada.io/v1alpha1",
+            "kind": "ResourceInterpreterCustomization",
+            "metadata": {"name": "a"},
+            "spec": {
+                "target": {"apiVersion": "ray.io/v1", "kind": "RayJob"},
+                "customizations": {"retention": {"luaScript": "function Retain(d, o) return d end"}},
+            },
+        });
+        let said = |text: String| {
+            let mut description = good();
+            description.extra = vec![(INTERPRETERS.to_owned(), text)];
+            check(description, Sha256Digest::of(""))
+        };
+        let passed = said(serde_json::json!([document]).to_string()).unwrap();
+        let [one] = passed.info.interpreters.as_slice() else { panic!("{:?}", passed.info) };
+        assert_eq!((one.name.as_str(), one.kind.as_str()), ("a", "RayJob"));
+        assert_eq!(one.document, document);
+        assert!(said("{}".to_owned()).is_err());
+        assert!(said(serde_json::json!([document, document]).to_string()).is_err(), "one name");
+        for (pointer, value) in [
+            ("/metadata/name", serde_json::json!("../a")),
+            ("/metadata", serde_json::json!({"name": "a", "labels": {}})),
+            ("/kind", serde_json::json!("Secret")),
+            ("/spec/target/kind", serde_json::json!("Secret")),
+            ("/spec/customizations", serde_json::json!({})),
+            ("/spec/customizations/retention", serde_json::json!({"luaScript": 1})),
+        ] {
+            let mut wrong = document.clone();
+            *wrong.pointer_mut(pointer).unwrap() = value;
+            assert!(said(serde_json::json!([wrong]).to_string()).is_err(), "{pointer}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`follow`](Follower::follow).
 
 mod follow;
+mod interpreters;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::ports::{
 };
 
 pub use follow::Follower;
+pub use interpreters::{InterpreterError, InterpreterSeen, install, interpreters};
 
 /// Most namespaces of one canary: more are a share.
 pub const MOST_NAMESPACES: usize = 100;

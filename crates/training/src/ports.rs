@@ -18,8 +18,8 @@ pub use members::{
     Members, ObjectPage, ObjectQuery, PodSeen,
 };
 pub use plugins::{
-    Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, LogTarget,
-    PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins, Prepared,
+    Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, Interpreter,
+    LogTarget, PluginChange, PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins, Prepared,
     RejectedFile, Report, RunState, Signature, Usage, VersionState,
 };
 pub use registry::{

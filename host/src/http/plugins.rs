@@ -2,6 +2,7 @@
 
 mod canary;
 mod events;
+mod interpreters;
 mod list;
 mod pin;
 mod release;
@@ -30,6 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(roll::promote_plugin))
         .routes(routes!(roll::roll_back_plugin))
         .routes(routes!(release::release_plugin))
+        .routes(routes!(interpreters::list_interpreters))
+        .routes(routes!(interpreters::install_interpreter))
 }
 
 /// The version that is meant: exactly one of the two members names it.

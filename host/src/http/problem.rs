@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use training::job::Provenance;
 use training::logs::LogError;
-use training::plugins::PluginError;
+use training::plugins::{InterpreterError, PluginError};
 use training::ports::{ControlError, FieldError, MemberError, PluginFault, StoreError};
 use training::submit::SubmitError;
 use training::verify::VerifyError;
@@ -184,6 +184,22 @@ impl Failure {
             PluginFault::NotLoaded(_) | PluginFault::Failed { .. } => ErrorCode::PluginFault,
         };
         Self::ours(code, fault)
+    }
+
+    /// An interpreter of a plugin could not be shown or installed.
+    pub(crate) fn interpreter(error: InterpreterError) -> Self {
+        match error {
+            InterpreterError::UnknownPlugin { plugin } => Self::refusal(
+                ErrorCode::PluginNotFound,
+                format!("No version of a plugin `{}` serves.", printable(&plugin)),
+            ),
+            InterpreterError::Unknown { plugin, name } => Self::refusal(
+                ErrorCode::PluginNotFound,
+                format!("Plugin `{plugin}` ships no interpreter `{}`.", printable(&name)),
+            ),
+            InterpreterError::Control(error) => Self::control_plane(error),
+            InterpreterError::Store(error) => Self::store(error),
+        }
     }
 
     /// A decision about a plugin was not taken.

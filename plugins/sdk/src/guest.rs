@@ -9,7 +9,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::answer::internal;
 pub use crate::bindings::exports::trainyard::converter::converter::Description as Described;
-use crate::{Converter, Failure, Finding, Job, Plan, Report, Workload, log, schema};
+use crate::{Converter, Failure, Finding, Job, Plan, Report, Workload, interpreter, log, schema};
 
 type JobOf<'a, C> = Job<'a, <C as Converter>::Hyperparameters, <C as Converter>::Settings>;
 
@@ -27,7 +27,7 @@ pub fn describe<C: Converter>() -> Described {
         settings_schema: schema::of::<C::Settings>(),
         kinds: description.kinds,
         examples: description.examples.iter().map(|&example| example.to_owned()).collect(),
-        extra: Vec::new(),
+        extra: interpreter::extra(&C::interpreters()),
     }
 }
 

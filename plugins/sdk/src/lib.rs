@@ -49,6 +49,7 @@ mod findings;
 pub mod format;
 #[doc(hidden)]
 pub mod guest;
+mod interpreter;
 mod job;
 pub mod log;
 pub mod manifest;
@@ -71,6 +72,7 @@ pub use crate::bindings::trainyard::converter::types::{
 };
 pub use crate::custom::CustomHyperparameters;
 pub use crate::findings::{Findings, segment};
+pub use crate::interpreter::{Interpreter, Operation};
 pub use crate::job::{Channel, ChannelType, Job, Provider, Resources};
 pub use crate::text::Text;
 pub use crate::workload::{Condition, Workload};
@@ -111,6 +113,12 @@ pub trait Converter {
 
     /// Called once when the file is loaded. Must not depend on anything.
     fn describe() -> Description;
+
+    /// How Karmada reads those of the kinds that it does not know, or knows in part. An
+    /// administrator sees each beside what the control plane has, and installs it or not.
+    fn interpreters() -> Vec<Interpreter> {
+        Vec::new()
+    }
 
     /// Called before [`Converter::convert`]: checks what a schema cannot say and returns every
     /// problem. An empty list promises that `convert` will succeed.

@@ -67,10 +67,9 @@ async fn stop_waits_for_the_proof_too() {
 async fn job_of_which_nothing_was_written_goes_at_once() {
     // An hour: if it waited at all, the test would end first.
     let app = setup("3600", "off").start().await;
-    for member in ["member1", "member2"] {
-        app.sandbox.faults().remove_crds(Some(member), "ray.io");
-    }
-    let id = app.submit(&sample_form("never")).await;
+    let mut form = sample_form("never");
+    form["resources"]["instanceResources"]["gpuCount"] = json!(64);
+    let id = app.submit(&form).await;
     app.job_until(&id, |job| job["reason"] == "NoClusterFits").await;
     app.delete(&format!("/api/v1/jobs/{id}")).await;
     app.job_gone(&id).await;

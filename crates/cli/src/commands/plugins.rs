@@ -1,6 +1,9 @@
 //! `trainyard plugins`: which versions there are, and which of them serve.
 
-use api_types::{CanaryRequest, PinRequest, PluginDetail, PluginEventPage, PluginList, RouteView};
+use api_types::{
+    CanaryRequest, InterpreterList, InterpreterView, PinRequest, PluginDetail, PluginEventPage,
+    PluginList, RouteView,
+};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -56,9 +59,37 @@ pub(super) async fn run(client: &Client, output: Output, plugins: &Plugins) -> R
             }
             Ok(())
         }
+        PluginCommand::Interpreters { name } => {
+            let answer = client.get(&format!("{}/interpreters", path(name))).await?;
+            if output == Output::Json {
+                printer::json(&answer);
+                return Ok(());
+            }
+            let list: InterpreterList = typed(&answer)?;
+            list.interpreters.iter().for_each(show_interpreter);
+            Ok(())
+        }
+        PluginCommand::InstallInterpreter { name, interpreter } => {
+            let path = format!("{}/interpreters/{}/install", path(name), segment(interpreter));
+            let answer = client.decide(Method::POST, &path, None, actor).await?;
+            if output == Output::Json {
+                printer::json(&answer);
+            } else {
+                show_interpreter(&typed(&answer)?);
+            }
+            Ok(())
+        }
         PluginCommand::Events { name, limit, before } => {
             events(client, output, name.as_deref(), *limit, *before).await
         }
+    }
+}
+
+fn show_interpreter(one: &InterpreterView) {
+    let InterpreterView { name, api_version, kind, state, diff, .. } = one;
+    printer::line(&format!("{name} for {api_version} {kind}: {state}"));
+    if !diff.is_empty() {
+        printer::line(diff.trim_end());
     }
 }
 

@@ -423,7 +423,7 @@ async fn the_clock_of_postgres_dates_leases_whatever_that_of_a_host_shows() {
     assert_eq!(first.store.claim("first", before, lease, 10).await.unwrap().len(), 1);
     assert!(first.clock.now() > before + Duration::from_mins(59));
     let stored: i64 =
-        sqlx::query_scalar("SELECT leased_until FROM public.intents WHERE leased_by = 'first'")
+        sqlx::query_scalar("SELECT leased_until FROM ahead.intents WHERE leased_by = 'first'")
             .fetch_one(&mut admin)
             .await
             .unwrap();

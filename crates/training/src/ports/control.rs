@@ -306,6 +306,13 @@ pub trait ControlPlane: Send + Sync {
     /// Deletes this very object and no other of its name; one that is gone is no error.
     async fn remove_exactly(&self, owned: &Owned) -> Result<(), ControlError>;
 
+    /// The `ResourceInterpreterCustomization` of this name, if there is one.
+    async fn interpreter(&self, name: &str) -> Result<Option<Value>, ControlError>;
+
+    /// Makes the `ResourceInterpreterCustomization` of the document's name as the document says,
+    /// whoever made what is there: the wish of an administrator who saw both.
+    async fn install_interpreter(&self, name: &str, document: &Value) -> Result<(), ControlError>;
+
     /// Changes a policy so that deleting its objects deletes them on the members, too. `Ok(true)`
     /// once Karmada has taken the change over for every object it selects.
     async fn release(

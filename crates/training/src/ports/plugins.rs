@@ -26,6 +26,19 @@ pub struct PluginKind {
     pub max_name_length: u32,
 }
 
+/// How Karmada is to read a kind, as a plugin ships it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interpreter {
+    /// Name of the object on the control plane.
+    pub name: String,
+    /// `ray.io/v1`.
+    pub api_version: String,
+    /// `RayJob`.
+    pub kind: String,
+    /// The whole object, a `ResourceInterpreterCustomization`.
+    pub document: Value,
+}
+
 /// What a loaded plugin says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginInfo {
@@ -49,6 +62,8 @@ pub struct PluginInfo {
     pub settings_schema: String,
     /// What it may emit.
     pub kinds: Vec<PluginKind>,
+    /// How Karmada is to read them. Nothing installs these but an administrator.
+    pub interpreters: Vec<Interpreter>,
     /// Complete example forms.
     pub examples: Vec<Value>,
 }

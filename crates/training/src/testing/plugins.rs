@@ -56,6 +56,7 @@ impl MemoryPlugins {
             schema_digest: Sha256Digest::of("{}"),
             settings_schema: "{}".to_owned(),
             kinds: vec![kind],
+            interpreters: Vec::new(),
             examples: Vec::new(),
         };
         self.locked().versions.insert(0, (Arc::new(info), in_file));

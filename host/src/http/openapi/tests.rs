@@ -22,6 +22,7 @@ fn plugin(name: &str, schema: &Value) -> Arc<PluginInfo> {
         schema_digest: Sha256Digest::of("schema"),
         settings_schema: "{}".to_owned(),
         kinds: Vec::new(),
+        interpreters: Vec::new(),
         examples: vec![json!({
             "jobName": "example",
             "algorithm": {"algorithmName": name},

@@ -37,6 +37,7 @@ fn info() -> PluginInfo {
         schema_digest: Sha256Digest::of("schema"),
         settings_schema: "{}".to_owned(),
         kinds: vec![kind],
+        interpreters: Vec::new(),
         examples: vec![json!({"jobName": "example"})],
     }
 }
@@ -195,6 +196,14 @@ impl ControlPlane for Away {
     }
 
     async fn remove_exactly(&self, _: &Owned) -> Result<(), ControlError> {
+        away()
+    }
+
+    async fn interpreter(&self, _: &str) -> Result<Option<Value>, ControlError> {
+        away()
+    }
+
+    async fn install_interpreter(&self, _: &str, _: &Value) -> Result<(), ControlError> {
         away()
     }
 

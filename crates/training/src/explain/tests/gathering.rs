@@ -125,6 +125,14 @@ impl ControlPlane for World {
         panic!("nothing is removed")
     }
 
+    async fn interpreter(&self, _: &str) -> Result<Option<Value>, ControlError> {
+        panic!("not asked")
+    }
+
+    async fn install_interpreter(&self, _: &str, _: &Value) -> Result<(), ControlError> {
+        panic!("not asked")
+    }
+
     async fn release(&self, _: &ObjectRef, _: &[ObjectRef]) -> Result<bool, ControlError> {
         panic!("nothing is released")
     }

@@ -204,6 +204,14 @@ impl ControlPlane for World {
         panic!("logs need no such call")
     }
 
+    async fn interpreter(&self, _: &str) -> Result<Option<Value>, ControlError> {
+        panic!("logs need no such call")
+    }
+
+    async fn install_interpreter(&self, _: &str, _: &Value) -> Result<(), ControlError> {
+        panic!("logs need no such call")
+    }
+
     async fn release(&self, _: &ObjectRef, _: &[ObjectRef]) -> Result<bool, ControlError> {
         panic!("logs need no such call")
     }
