@@ -1,12 +1,14 @@
 //! Converter: DeepSpeed. A job becomes one Kubernetes Job whose pods start `torchrun`, and a
-//! ConfigMap with the configuration, which the training program hands to the library.
+//! ConfigMap with the configuration, which the training program hands to the library. An operator
+//! may choose an `MPIJob` instead: then `mpirun` starts the processes, and the library finds its
+//! place among them by MPI.
 
 mod config;
 mod convert;
 mod hyperparameters;
 mod rules;
 
-use plugin_sdk::trainer::{self, Defaults};
+use plugin_sdk::trainer::{self, Defaults, Roles, WorkloadKind};
 use plugin_sdk::{Converter, Description, Failure, Finding, Job, Plan, Report, Workload};
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -23,6 +25,8 @@ impl Defaults for Own {
     const TITLE: &'static str = "DeepSpeed settings";
     const IMAGE: &'static str = "";
     const ENTRYPOINT: &'static str = "";
+    const KINDS: &'static [WorkloadKind] = &[WorkloadKind::Job, WorkloadKind::MpiJob];
+    const MPI_HOME: &'static str = "/home/mpiuser";
 }
 
 /// The converter. Natively, call it through `plugin_sdk::guest`.
@@ -40,7 +44,7 @@ impl Converter for Plugin {
             algorithms: &["deepspeed", "deepspeed-zero3"],
             title: "DeepSpeed",
             summary: "Large models with DeepSpeed: ZeRO, offloading and mixed precision, over many GPUs.",
-            kinds: trainer::kinds(true),
+            kinds: trainer::kinds_of::<Own>(true),
             examples: &[
                 include_str!("../examples/minimal.json"),
                 include_str!("../examples/zero3.json"),
@@ -57,7 +61,7 @@ impl Converter for Plugin {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        trainer::interpret(workload, "leader", "worker")
+        trainer::interpret_any(workload, Roles { first: "leader", others: "worker" })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a schema cannot say: rules that the library itself would enforce later, with less to go
 //! by, and notes for jobs that are accepted.
 
-use plugin_sdk::trainer::{Torchrun, Trainer};
+use plugin_sdk::trainer::{Torchrun, Trainer, WorkloadKind};
 use plugin_sdk::{Finding, Findings};
 
 use crate::DeepspeedJob;
@@ -12,7 +12,12 @@ use crate::hyperparameters::{Device, Hyperparameters, Optimizer, Precision, Sche
 pub(crate) fn findings(job: &DeepspeedJob<'_>) -> Vec<Finding> {
     let mut findings = Findings::of(&job.algorithm);
     let h = &job.hyperparameters;
-    Trainer::of(job).require_image("A DeepSpeed job", &mut findings);
+    let trainer = Trainer::of(job);
+    trainer.require_image("A DeepSpeed job", &mut findings);
+    trainer.check_name(&mut findings);
+    if trainer.kind() == WorkloadKind::MpiJob {
+        launcher(trainer.entrypoint(), &mut findings);
+    }
     if let Err((field, why)) = Batch::of(h, world_size(job)) {
         findings.conflict(field, why);
     }
@@ -38,6 +43,25 @@ pub(crate) fn findings(job: &DeepspeedJob<'_>) -> Vec<Finding> {
         );
     }
     findings.into_vec()
+}
+
+/// `mpirun` starts the processes, so the command is that of one process.
+fn launcher(entrypoint: Option<&str>, findings: &mut Findings) {
+    match entrypoint {
+        None => findings.at(
+            "/entrypoint",
+            "required",
+            "`mpirun` has to know what to start: name the command.",
+        ),
+        Some(line) if Torchrun::is_started_by(line) || line.starts_with("deepspeed ") => findings
+            .at(
+                "/entrypoint",
+                "conflict",
+                "Jobs become an MPIJob here, and `mpirun` starts each process: name the program \
+                 without a launcher of its own, such as `python train.py`.",
+            ),
+        Some(_) => {}
+    }
 }
 
 fn zero(h: &Hyperparameters, findings: &mut Findings) {
@@ -114,7 +138,9 @@ pub(crate) fn warnings(job: &DeepspeedJob<'_>) -> Vec<String> {
             "A pod has {gpus} GPUs and {processes} processes: the other GPUs stay idle."
         ));
     }
-    if let Some(line) = Trainer::of(job).entrypoint()
+    let trainer = Trainer::of(job);
+    if let Some(line) = trainer.entrypoint()
+        && trainer.kind() != WorkloadKind::MpiJob
         && processes > 1
         && !Torchrun::is_started_by(line)
     {

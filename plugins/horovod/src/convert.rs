@@ -1,8 +1,7 @@
 //! From a validated job to its manifests.
 
-use plugin_sdk::manifest::mpijob::{MpiJob, Workers};
 use plugin_sdk::manifest::pod::Variable;
-use plugin_sdk::trainer::{Program, Trainer};
+use plugin_sdk::trainer::{Launch, Program, Trainer, WorkloadKind};
 use plugin_sdk::{Failure, Plan};
 
 use crate::{HorovodJob, Hyperparameters, rules};
@@ -14,8 +13,14 @@ pub(crate) fn convert(job: &HorovodJob<'_>) -> Result<Plan, Failure> {
     let mut env = trainer.environment_of_equals(&job.hyperparameters)?;
     env.extend(knobs(&job.hyperparameters));
     env.push(trainer.threads(slots(job)));
-    let mut plan = if trainer.is_distributed() {
-        several(job, &trainer, env)?
+    let mut plan = if is_mpi(&trainer) {
+        let h = &job.hyperparameters;
+        let launch = Launch {
+            processes: slots(job),
+            ssh_path: &h.ssh_auth_mount_path,
+            sshd_config: &h.sshd_config,
+        };
+        trainer.mpi_job(Program { env, ..Program::default() }, &launch)?
     } else {
         one(job, &trainer, env)?
     };
@@ -23,12 +28,17 @@ pub(crate) fn convert(job: &HorovodJob<'_>) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
+/// Whether somebody has to start processes in other pods, or the operator wants it so.
+pub(crate) fn is_mpi(trainer: &HorovodTrainer<'_>) -> bool {
+    trainer.is_distributed() || trainer.kind() == WorkloadKind::MpiJob
+}
+
 /// Processes of each pod.
 pub(crate) fn slots(job: &HorovodJob<'_>) -> u32 {
     job.hyperparameters.slots_per_worker.or(job.resources.gpu_count.max(1))
 }
 
-type HorovodTrainer<'j> = Trainer<'j, Hyperparameters, crate::Own>;
+pub(crate) type HorovodTrainer<'j> = Trainer<'j, Hyperparameters, crate::Own>;
 
 /// The processes of one pod need neither an operator nor `ssh`.
 fn one<'j>(
@@ -41,55 +51,6 @@ fn one<'j>(
     command.extend(SHELL);
     command.push(trainer.entrypoint().unwrap_or_default());
     trainer.plan(&Program { command, env, ..Program::default() })
-}
-
-/// The launcher starts the processes in the workers, which wait for it.
-fn several<'j>(
-    job: &HorovodJob<'_>,
-    trainer: &HorovodTrainer<'j>,
-    env: Vec<Variable<'j>>,
-) -> Result<Plan, Failure> {
-    let h = &job.hyperparameters;
-    let names: Vec<String> = env.iter().map(|variable| variable.name().to_owned()).collect();
-    let processes = slots(job).saturating_mul(trainer.instances()).to_string();
-    let launcher = Program {
-        command: vec!["mpirun"],
-        args: launch(&processes, &names, trainer.entrypoint().unwrap_or_default()),
-        env,
-        ..Program::default()
-    };
-    let worker = Program {
-        command: vec!["/usr/sbin/sshd"],
-        args: vec!["-De", "-f", &h.sshd_config],
-        ..Program::default()
-    };
-    let mut plan = trainer.claims(false)?;
-    let space = trainer.space(&launcher, None);
-    let (launch, serve) = (trainer.command(&launcher), trainer.command(&worker));
-    let workers = Workers {
-        count: trainer.instances(),
-        slots: slots(job),
-        ssh_path: &h.ssh_auth_mount_path,
-        template: trainer.pod(&worker, &serve, &space, job.resources.gpu_count),
-    };
-    let launcher = trainer.pod(&launcher, &launch, &space, 0);
-    let metadata = trainer.metadata(trainer.name());
-    let runtime = trainer.max_runtime_seconds();
-    plan.push("workload", &MpiJob::new(metadata, runtime, launcher, workers))?;
-    Ok(plan)
-}
-
-/// Arguments of `mpirun`. A process that `sshd` starts knows nothing of the variables of its pod,
-/// so each one is passed on by name.
-fn launch<'a>(processes: &'a str, names: &'a [String], line: &'a str) -> Vec<&'a str> {
-    let mut args = vec!["-np", processes, "-bind-to", "none", "-map-by", "slot"];
-    let own = ["PATH", "LD_LIBRARY_PATH"];
-    for name in own.into_iter().chain(names.iter().map(String::as_str)) {
-        args.extend(["-x", name]);
-    }
-    args.extend(SHELL);
-    args.push(line);
-    args
 }
 
 /// The knobs, as the library reads them.

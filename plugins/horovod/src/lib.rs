@@ -8,7 +8,7 @@ mod rules;
 
 use plugin_sdk::manifest::job::BatchJob;
 use plugin_sdk::manifest::mpijob::MpiJob;
-use plugin_sdk::trainer::{self, Defaults};
+use plugin_sdk::trainer::{self, Defaults, WorkloadKind};
 use plugin_sdk::{
     Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload, status,
 };
@@ -27,6 +27,7 @@ impl Defaults for Own {
     const TITLE: &'static str = "Horovod settings";
     const IMAGE: &'static str = "";
     const ENTRYPOINT: &'static str = "";
+    const KINDS: &'static [WorkloadKind] = &[WorkloadKind::Job, WorkloadKind::MpiJob];
 }
 
 /// The converter. Natively, call it through `plugin_sdk::guest`.

@@ -5,7 +5,7 @@ use plugin_sdk::trainer::Trainer;
 use plugin_sdk::{Finding, Findings};
 
 use crate::HorovodJob;
-use crate::convert::slots;
+use crate::convert::{is_mpi, slots};
 use crate::hyperparameters::Op;
 
 pub(crate) fn findings(job: &HorovodJob<'_>) -> Vec<Finding> {
@@ -21,11 +21,11 @@ pub(crate) fn findings(job: &HorovodJob<'_>) -> Vec<Finding> {
         );
     }
     let longest = MpiJob::MAX_NAME_LENGTH;
-    if trainer.is_distributed() && job.name.chars().count() > longest as usize {
+    if is_mpi(&trainer) && job.name.chars().count() > longest as usize {
         findings.at(
             "/jobName",
             "too-long",
-            format!("With several instances the name of the job has at most {longest} characters."),
+            format!("The name of an MPIJob has at most {longest} characters."),
         );
     }
     let gpus = job.resources.gpu_count;

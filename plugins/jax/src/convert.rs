@@ -2,7 +2,7 @@
 
 use plugin_sdk::manifest::pod::{Port, Variable};
 use plugin_sdk::number::Count;
-use plugin_sdk::trainer::{Program, Trainer, index_variable};
+use plugin_sdk::trainer::{Program, Trainer, WorkloadKind, index_variable};
 use plugin_sdk::{Failure, Plan};
 
 use crate::hyperparameters::{Hyperparameters, Optimizer};
@@ -13,7 +13,8 @@ pub(crate) fn convert(job: &JaxJob<'_>) -> Result<Plan, Failure> {
     let trainer = Trainer::of(job);
     let mut env = trainer.environment(&h)?;
     let port = u16::try_from(h.coordinator_port).unwrap_or(u16::MAX);
-    if trainer.is_distributed() {
+    // The runtime of a TrainJob sets all three, and for a single pod as well.
+    if trainer.is_distributed() && trainer.kind() != WorkloadKind::TrainJob {
         let coordinator = format!("{}:{port}", trainer.host(0));
         env.push(Variable::value("JAX_COORDINATOR_ADDRESS", coordinator));
         // The library reads the address by itself; these two its users pass on.
@@ -30,7 +31,12 @@ pub(crate) fn convert(job: &JaxJob<'_>) -> Result<Plan, Failure> {
     env.push(trainer.threads(1));
     let ports = [Port::tcp(port, "coordinator")];
     let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
-    let mut plan = trainer.plan(&Program { env, ports, ..Program::default() })?;
+    let program = Program { env, ports, ..Program::default() };
+    let mut plan = if trainer.kind() == WorkloadKind::TrainJob {
+        trainer.train_job(&program, None)?
+    } else {
+        trainer.plan(&program)?
+    };
     plan.warnings.extend(rules::warnings(job));
     Ok(plan)
 }

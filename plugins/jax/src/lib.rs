@@ -1,11 +1,12 @@
 //! Converter: JAX. A job becomes one Kubernetes Job with one process in every pod; the first pod
-//! coordinates, and `jax.distributed.initialize` finds it in the environment.
+//! coordinates, and `jax.distributed.initialize` finds it in the environment. An operator may choose
+//! a `TrainJob` instead, whose controller writes that part of the environment.
 
 mod convert;
 mod hyperparameters;
 mod rules;
 
-use plugin_sdk::trainer::{self, Defaults};
+use plugin_sdk::trainer::{self, Defaults, Roles, WorkloadKind};
 use plugin_sdk::{Converter, Description, Failure, Finding, Job, Plan, Report, Workload};
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -22,6 +23,8 @@ impl Defaults for Own {
     const TITLE: &'static str = "JAX settings";
     const IMAGE: &'static str = "trainyard/training-jax:0.1.0";
     const ENTRYPOINT: &'static str = "python /app/jax_train.py";
+    const KINDS: &'static [WorkloadKind] = &[WorkloadKind::Job, WorkloadKind::TrainJob];
+    const RUNTIME: &'static str = "jax-distributed";
 }
 
 /// The converter. Natively, call it through `plugin_sdk::guest`.
@@ -39,7 +42,7 @@ impl Converter for Plugin {
             algorithms: &["jax", "jax-pjit"],
             title: "JAX",
             summary: "Neural networks with JAX and Optax, over the devices of one pod or many.",
-            kinds: trainer::kinds(false),
+            kinds: trainer::kinds_of::<Own>(false),
             examples: &[
                 include_str!("../examples/minimal.json"),
                 include_str!("../examples/sharded.json"),
@@ -56,7 +59,7 @@ impl Converter for Plugin {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        trainer::interpret(workload, "coordinator", "worker")
+        trainer::interpret_any(workload, Roles { first: "coordinator", others: "worker" })
     }
 }
 

@@ -2,6 +2,7 @@
 //! go by, and notes for jobs that are accepted.
 
 use plugin_sdk::number::Count;
+use plugin_sdk::trainer::Trainer;
 use plugin_sdk::{ChannelType, Finding, Findings};
 
 use crate::JaxJob;
@@ -11,6 +12,7 @@ use crate::hyperparameters::{Hyperparameters, Optimizer, Precision, Schedule};
 pub(crate) fn findings(job: &JaxJob<'_>) -> Vec<Finding> {
     let mut findings = Findings::of(&job.algorithm);
     let h = &job.hyperparameters;
+    Trainer::of(job).check_name(&mut findings);
     optimizer(h, &mut findings);
     mesh(job, &mut findings);
     let validated = job.channels.iter().any(|c| c.channel_type == ChannelType::Validation);

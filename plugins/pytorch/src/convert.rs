@@ -1,7 +1,7 @@
 //! From a validated job to its manifests.
 
 use plugin_sdk::manifest::pod::{Port, Variable};
-use plugin_sdk::trainer::{Program, Torchrun, Trainer};
+use plugin_sdk::trainer::{Program, Torchrun, Trainer, WorkloadKind};
 use plugin_sdk::{Failure, Plan};
 
 use crate::hyperparameters::{Backend, Optimizer};
@@ -24,9 +24,21 @@ pub(crate) fn convert(job: &PytorchJob<'_>) -> Result<Plan, Failure> {
     if let Some(level) = h.nccl_debug {
         env.push(Variable::value("NCCL_DEBUG", level.as_str()));
     }
-    let ports = [Port::tcp(port, "rendezvous")];
-    let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
-    let mut plan = trainer.plan(&Program { env, ports, ..Program::default() })?;
+    let mut plan = match trainer.kind() {
+        WorkloadKind::PyTorchJob => {
+            let program = Program { env, ..Program::default() };
+            trainer.pytorch_job(program, processes(job), port)?
+        }
+        WorkloadKind::TrainJob => {
+            let program = Program { env, ..Program::default() };
+            trainer.train_job(&program, Some(processes(job)))?
+        }
+        _ => {
+            let ports = [Port::tcp(port, "rendezvous")];
+            let ports: &[Port<'_>] = if trainer.is_distributed() { &ports } else { &[] };
+            trainer.plan(&Program { env, ports, ..Program::default() })?
+        }
+    };
     plan.warnings.extend(rules::warnings(job));
     Ok(plan)
 }

@@ -1,11 +1,12 @@
 //! Converter: PyTorch. A job becomes one Kubernetes Job whose pods start `torchrun`; it finds its
-//! flags in the environment, and the first pod by its name.
+//! flags in the environment, and the first pod by its name. An operator may choose a `PyTorchJob` or
+//! a `TrainJob` instead, whose controllers write a part of that environment.
 
 mod convert;
 mod hyperparameters;
 mod rules;
 
-use plugin_sdk::trainer::{self, Defaults};
+use plugin_sdk::trainer::{self, Defaults, Roles, WorkloadKind};
 use plugin_sdk::{Converter, Description, Failure, Finding, Job, Plan, Report, Workload};
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -22,6 +23,9 @@ impl Defaults for Own {
     const TITLE: &'static str = "PyTorch settings";
     const IMAGE: &'static str = "trainyard/training-pytorch:0.1.0";
     const ENTRYPOINT: &'static str = "torchrun /app/pytorch_train.py";
+    const KINDS: &'static [WorkloadKind] =
+        &[WorkloadKind::Job, WorkloadKind::PyTorchJob, WorkloadKind::TrainJob];
+    const RUNTIME: &'static str = "torch-distributed";
 }
 
 /// The converter. Natively, call it through `plugin_sdk::guest`.
@@ -39,7 +43,7 @@ impl Converter for Plugin {
             algorithms: &["pytorch", "torch-mpi"],
             title: "PyTorch",
             summary: "Neural networks with PyTorch, in one process or many, by DDP or FSDP.",
-            kinds: trainer::kinds(false),
+            kinds: trainer::kinds_of::<Own>(false),
             examples: &[
                 include_str!("../examples/minimal.json"),
                 include_str!("../examples/ddp.json"),
@@ -57,7 +61,7 @@ impl Converter for Plugin {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        trainer::interpret(workload, "leader", "worker")
+        trainer::interpret_any(workload, Roles { first: "leader", others: "worker" })
     }
 }
 

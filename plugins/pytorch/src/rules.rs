@@ -10,6 +10,7 @@ use crate::{Hyperparameters, PytorchJob};
 
 pub(crate) fn findings(job: &PytorchJob<'_>) -> Vec<Finding> {
     let mut findings = Findings::of(&job.algorithm);
+    Trainer::of(job).check_name(&mut findings);
     optimizer(&job.hyperparameters, &mut findings);
     strategy(&job.hyperparameters, &mut findings);
     devices(job, &mut findings);

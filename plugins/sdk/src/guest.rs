@@ -9,7 +9,9 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::answer::internal;
 pub use crate::bindings::exports::trainyard::converter::converter::Description as Described;
-use crate::{Converter, Failure, Finding, Job, Plan, Report, Workload, interpreter, log, schema};
+use crate::{
+    Converter, Failure, Finding, Job, Plan, Report, Workload, interpreter, log, schema, suspend,
+};
 
 type JobOf<'a, C> = Job<'a, <C as Converter>::Hyperparameters, <C as Converter>::Settings>;
 
@@ -27,7 +29,10 @@ pub fn describe<C: Converter>() -> Described {
         settings_schema: schema::of::<C::Settings>(),
         kinds: description.kinds,
         examples: description.examples.iter().map(|&example| example.to_owned()).collect(),
-        extra: interpreter::extra(&C::interpreters()),
+        extra: interpreter::extra(&C::interpreters())
+            .into_iter()
+            .chain(suspend::extra(&C::suspend_fields()))
+            .collect(),
     }
 }
 

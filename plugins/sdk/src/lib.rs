@@ -58,6 +58,7 @@ pub mod runtime_env;
 pub mod schema;
 pub mod secrets;
 pub mod status;
+mod suspend;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
@@ -74,6 +75,7 @@ pub use crate::custom::CustomHyperparameters;
 pub use crate::findings::{Findings, segment};
 pub use crate::interpreter::{Interpreter, Operation};
 pub use crate::job::{Channel, ChannelType, Job, Provider, Resources};
+pub use crate::suspend::SuspendField;
 pub use crate::text::Text;
 pub use crate::workload::{Condition, Workload};
 #[doc(hidden)]
@@ -118,6 +120,12 @@ pub trait Converter {
     /// administrator sees each beside what the control plane has, and installs it or not.
     fn interpreters() -> Vec<Interpreter> {
         Vec::new()
+    }
+
+    /// Where those of the kinds that can be held back have the field for it. By default the fields
+    /// of all kinds that this crate has builders for; a kind that is not named cannot be held back.
+    fn suspend_fields() -> Vec<SuspendField> {
+        suspend::known(&Self::describe().kinds)
     }
 
     /// Called before [`Converter::convert`]: checks what a schema cannot say and returns every

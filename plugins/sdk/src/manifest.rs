@@ -10,4 +10,7 @@ pub mod mpijob;
 pub mod pod;
 pub mod pvc;
 pub mod rayjob;
+mod run_policy;
 pub mod service;
+pub mod train_job;
+pub mod training_job;

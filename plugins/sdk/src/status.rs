@@ -5,11 +5,15 @@ mod batch_job;
 mod deployment;
 mod mpi_job;
 mod ray_job;
+mod train_job;
+mod training_job;
 
 pub use batch_job::{batch_job, indexed_job};
 pub use deployment::deployment;
 pub use mpi_job::mpi_job;
 pub use ray_job::ray_job;
+pub use train_job::train_job;
+pub use training_job::{Group, training_job};
 
 /// A report is kept for ever, so what it quotes is bounded, and of one line.
 pub fn quotable(text: &str) -> String {

@@ -5,17 +5,21 @@
 //! framework needs for the pods to meet, and turns the [`Program`] into a plan.
 
 mod environment;
+mod operators;
 mod settings;
 mod torchrun;
 mod user;
+mod workload;
 
 use std::collections::BTreeMap;
 
 pub use environment::index_variable;
+pub use operators::{Launch, TfRoles};
 use serde::Serialize;
 pub use settings::{Defaults, Settings};
 pub use torchrun::Torchrun;
 pub use user::{SecretKey, UserCommand, UserVariables};
+pub use workload::{Roles, WorkloadKind, interpret as interpret_any, kinds_of};
 
 use crate::manifest::config_map::ConfigMap;
 use crate::manifest::job::BatchJob;
@@ -128,11 +132,7 @@ impl<'j, H, D> Trainer<'j, H, D> {
 
     /// The name under which the others reach the pod with this number.
     pub fn host(&self, index: u32) -> String {
-        if self.is_distributed() {
-            format!("{}-{index}.{}", self.job.name, self.service)
-        } else {
-            "localhost".to_owned()
-        }
+        if self.is_distributed() { self.host_of(index) } else { "localhost".to_owned() }
     }
 
     /// The names of all pods, each with a port, in the order of their numbers.
@@ -156,7 +156,17 @@ impl<'j, H, D> Trainer<'j, H, D> {
     /// What every training program finds in its environment; see the table in the source of this
     /// module. `parameters` are the hyperparameters, with conditional defaults filled in.
     pub fn environment(&self, parameters: &impl Serialize) -> Result<Vec<Variable<'j>>, Failure> {
-        environment::common(self.job, Some(self.host(0)), parameters)
+        self.environment_led_by(self.host(0), parameters)
+    }
+
+    /// The same where another pod leads than the first of those that train.
+    pub fn environment_led_by(
+        &self,
+        leader: String,
+        parameters: &impl Serialize,
+    ) -> Result<Vec<Variable<'j>>, Failure> {
+        let leader = environment::Leader { host: leader, numbered: self.is_numbered() };
+        environment::common(self.job, Some(leader), parameters)
     }
 
     /// The same for pods without numbers.
@@ -224,10 +234,21 @@ impl<'j, H, D> Trainer<'j, H, D> {
             let selector = [("batch.kubernetes.io/job-name", &*self.job.name)];
             plan.push("config", &Service::headless(self.metadata(&self.service), &selector))?;
         }
-        if let (Some(files), Some(name)) = (&program.files, self.files_name(program)) {
-            plan.push("config", &ConfigMap::new(self.metadata(&name), files.data))?;
-        }
+        self.push_files(program, &mut plan)?;
         Ok(plan)
+    }
+
+    /// The program's files; their name, if there are any.
+    fn push_files(
+        &self,
+        program: &Program<'_>,
+        plan: &mut Plan,
+    ) -> Result<Option<String>, Failure> {
+        let name = self.files_name(program);
+        if let (Some(files), Some(name)) = (&program.files, &name) {
+            plan.push("config", &ConfigMap::new(self.metadata(name), files.data))?;
+        }
+        Ok(name)
     }
 
     /// The claim for the results, if the job asks for a new one; and what the user should know.

@@ -44,6 +44,11 @@ impl Workload {
         self.0.pointer(pointer)?.as_u64()
     }
 
+    /// Whether anything but null stands at an RFC 6901 pointer.
+    pub fn holds(&self, pointer: &str) -> bool {
+        self.0.pointer(pointer).is_some_and(|found| !found.is_null())
+    }
+
     /// The condition of this type in `status.conditions`, if it holds.
     pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
         self.find_condition(|found| {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use plugin_sdk::manifest::pod::Variable;
-use plugin_sdk::trainer::Trainer;
+use plugin_sdk::trainer::{TfRoles, Trainer};
 
 use crate::TensorflowJob;
 use crate::hyperparameters::Strategy;
@@ -41,6 +41,15 @@ pub(crate) fn strategy(job: &TensorflowJob<'_>) -> Strategy {
 /// Pods that train, besides the one that coordinates and those that keep the model.
 pub(crate) fn ps_workers(job: &TensorflowJob<'_>) -> u32 {
     job.resources.instance_count.saturating_sub(1 + job.hyperparameters.num_ps)
+}
+
+/// The pods of a `TFJob`.
+pub(crate) fn roles(job: &TensorflowJob<'_>) -> TfRoles {
+    if strategy(job) == Strategy::ParameterServer {
+        TfRoles { chief: true, workers: ps_workers(job), servers: job.hyperparameters.num_ps }
+    } else {
+        TfRoles { chief: false, workers: job.resources.instance_count.max(1), servers: 0 }
+    }
 }
 
 /// Port on which the pods listen.

@@ -1,12 +1,13 @@
 //! Converter: TensorFlow. A job becomes one Kubernetes Job whose pods find the cluster and their
-//! place in it in `TF_CONFIG`, as the strategies of the library expect.
+//! place in it in `TF_CONFIG`, as the strategies of the library expect. An operator may choose a
+//! `TFJob` instead, whose controller writes that variable.
 
 mod cluster;
 mod convert;
 mod hyperparameters;
 mod rules;
 
-use plugin_sdk::trainer::{self, Defaults};
+use plugin_sdk::trainer::{self, Defaults, Roles, WorkloadKind};
 use plugin_sdk::{Converter, Description, Failure, Finding, Job, Plan, Report, Workload};
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -23,6 +24,7 @@ impl Defaults for Own {
     const TITLE: &'static str = "TensorFlow settings";
     const IMAGE: &'static str = "trainyard/training-tensorflow:0.1.0";
     const ENTRYPOINT: &'static str = "python /app/tensorflow_train.py";
+    const KINDS: &'static [WorkloadKind] = &[WorkloadKind::Job, WorkloadKind::TfJob];
 }
 
 /// The converter. Natively, call it through `plugin_sdk::guest`.
@@ -45,7 +47,7 @@ impl Converter for Plugin {
             ],
             title: "TensorFlow",
             summary: "Neural networks with Keras, in one pod, mirrored over many, or with parameter servers.",
-            kinds: trainer::kinds(false),
+            kinds: trainer::kinds_of::<Own>(false),
             examples: &[
                 include_str!("../examples/minimal.json"),
                 include_str!("../examples/mirrored.json"),
@@ -63,7 +65,7 @@ impl Converter for Plugin {
     }
 
     fn interpret(workload: &Workload) -> Report {
-        trainer::interpret(workload, "chief", "worker")
+        trainer::interpret_any(workload, Roles { first: "chief", others: "worker" })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a schema cannot say: rules that the library itself would enforce later, with less to go
 //! by, and notes for jobs that are accepted.
 
-use plugin_sdk::trainer::Trainer;
+use plugin_sdk::trainer::{Trainer, WorkloadKind};
 use plugin_sdk::{ChannelType, Finding, Findings};
 
 use crate::TensorflowJob;
@@ -10,6 +10,7 @@ use crate::hyperparameters::{Communication, Hyperparameters, Optimizer, Precisio
 
 pub(crate) fn findings(job: &TensorflowJob<'_>) -> Vec<Finding> {
     let mut findings = Findings::of(&job.algorithm);
+    Trainer::of(job).check_name(&mut findings);
     optimizer(&job.hyperparameters, &mut findings);
     stopping(job, &mut findings);
     pods(job, &mut findings);
@@ -75,7 +76,9 @@ fn pods(job: &TensorflowJob<'_>, findings: &mut Findings) {
         ),
         _ => {}
     }
-    if strategy(job) == Strategy::ParameterServer && Trainer::of(job).entrypoint().is_none() {
+    let trainer = Trainer::of(job);
+    let is_told = trainer.kind() != WorkloadKind::TfJob;
+    if strategy(job) == Strategy::ParameterServer && is_told && trainer.entrypoint().is_none() {
         findings.at(
             "/entrypoint",
             "required",
@@ -112,7 +115,8 @@ fn pods(job: &TensorflowJob<'_>, findings: &mut Findings) {
 pub(crate) fn warnings(job: &TensorflowJob<'_>) -> Vec<String> {
     let h = &job.hyperparameters;
     let mut warnings = Vec::new();
-    if strategy(job) == Strategy::ParameterServer && job.resources.gpu_count > 0 {
+    let is_alike = Trainer::of(job).kind() != WorkloadKind::TfJob;
+    if strategy(job) == Strategy::ParameterServer && job.resources.gpu_count > 0 && is_alike {
         warnings.push(
             "All pods are equal: the coordinator and the parameter servers reserve GPUs as well."
                 .to_owned(),

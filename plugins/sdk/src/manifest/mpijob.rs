@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::meta::Metadata;
 use super::pod::PodTemplate;
+use super::run_policy::{Group, RunPolicy};
 use crate::Kind;
 
 /// A launcher and its workers.
@@ -28,30 +29,11 @@ struct MpiJobSpec<'a> {
     mpi_replica_specs: Replicas<'a>,
 }
 
-/// There is no time to live here on purpose: a member cluster that deleted a finished job by
-/// itself would have it created again by the control plane.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RunPolicy {
-    clean_pod_policy: &'static str,
-    backoff_limit: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active_deadline_seconds: Option<u64>,
-}
-
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Replicas<'a> {
     launcher: Group<'a>,
     worker: Group<'a>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Group<'a> {
-    replicas: u32,
-    restart_policy: &'static str,
-    template: PodTemplate<'a>,
 }
 
 /// Workers, and how they are reached.
@@ -76,7 +58,6 @@ impl<'a> MpiJob<'a> {
         launcher: PodTemplate<'a>,
         workers: Workers<'a>,
     ) -> Self {
-        let group = |replicas, template| Group { replicas, restart_policy: "Never", template };
         Self {
             api_version: "kubeflow.org/v2beta1",
             kind: "MPIJob",
@@ -87,14 +68,10 @@ impl<'a> MpiJob<'a> {
                 launcher_creation_policy: "WaitForWorkersReady",
                 mpi_implementation: "OpenMPI",
                 ssh_auth_mount_path: workers.ssh_path,
-                run_policy: RunPolicy {
-                    clean_pod_policy: "Running",
-                    backoff_limit: 0,
-                    active_deadline_seconds: max_runtime_seconds.filter(|&seconds| seconds > 0),
-                },
+                run_policy: RunPolicy::new(max_runtime_seconds).with_backoff_limit(0),
                 mpi_replica_specs: Replicas {
-                    launcher: group(1, launcher),
-                    worker: group(workers.count.max(1), workers.template),
+                    launcher: Group::new(1, launcher),
+                    worker: Group::new(workers.count.max(1), workers.template),
                 },
             },
         }

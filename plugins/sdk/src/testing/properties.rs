@@ -23,13 +23,36 @@ const JOBS: u32 = 192;
 ///
 /// If one breaks a rule: it is a test's assertion.
 pub fn hold<C: Converter>() {
+    for settings in kinds_of_settings::<C>() {
+        hold_with::<C>(&settings);
+    }
+}
+
+/// Tries generated jobs with settings of an operator.
+///
+/// # Panics
+///
+/// If one breaks a rule: it is a test's assertion.
+pub fn hold_with<C: Converter>(settings: &Value) {
     let mut converted = 0_u32;
-    for_all(any_job::<C>(), |job| {
+    for_all(any_job::<C>(settings), |job| {
         let value: Value = serde_json::from_str(job).unwrap_or_default();
         converted += u32::from(check::<C>(job, &value)?);
         Ok(())
     });
-    assert!(converted >= JOBS / 8, "only {converted} of {JOBS} jobs were converted");
+    let enough = converted >= JOBS / 8;
+    assert!(enough, "only {converted} of {JOBS} jobs were converted with {settings}");
+}
+
+/// The plugin's own settings, or those that choose each kind of workload that it offers.
+fn kinds_of_settings<C: Converter>() -> Vec<Value> {
+    let schema: Value =
+        serde_json::from_str(&guest::describe::<C>().settings_schema).unwrap_or_default();
+    let kinds = schema["properties"]["workloadKind"]["enum"].as_array().cloned();
+    kinds.map_or_else(
+        || vec![json!({})],
+        |kinds| kinds.iter().map(|kind| json!({ "workloadKind": kind })).collect(),
+    )
 }
 
 /// Tries statuses that no operator should write, and some that each does.
@@ -209,7 +232,7 @@ impl Demand {
 }
 
 /// Members that multiply the pods below them.
-const COUNTS: [&str; 2] = ["replicas", "parallelism"];
+const COUNTS: [&str; 3] = ["replicas", "parallelism", "numNodes"];
 
 fn walk(value: &Value, times: u64, demand: &mut Demand) -> Result<(), TestCaseError> {
     match value {
@@ -221,6 +244,9 @@ fn walk(value: &Value, times: u64, demand: &mut Demand) -> Result<(), TestCaseEr
                 prop_assert!(!name.starts_with("ttl"), "a member may not remove the job: {name}");
                 if name == "requests" || name == "limits" {
                     add_amounts(inner, if name == "requests" { times } else { 0 }, demand)?;
+                }
+                if name == "env" {
+                    check_environment(inner)?;
                 }
                 walk(inner, times, demand)?;
             }
@@ -247,31 +273,34 @@ fn add_amounts(amounts: &Value, times: u64, demand: &mut Demand) -> Result<(), T
     Ok(())
 }
 
-/// Every mount has its volume, no variable comes twice, and no secret is a literal.
+fn names(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|item| text(&item["name"])).collect()
+}
+
+/// Every mount has its volume.
 fn check_pod(pod: &Value) -> Result<(), TestCaseError> {
-    let names = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().map(|item| text(&item["name"])).collect()
-    };
     let volumes = names(&pod["volumes"]);
     for container in pod["containers"].as_array().into_iter().flatten() {
         for mount in names(&container["volumeMounts"]) {
             prop_assert!(volumes.contains(&mount), "{} is not declared", mount);
         }
-        let mut variables = names(&container["env"]);
-        let all = variables.len();
-        variables.sort_unstable();
-        variables.dedup();
-        prop_assert_eq!(variables.len(), all, "{}", container["env"]);
-        for variable in container["env"].as_array().into_iter().flatten() {
-            let name = text(&variable["name"]);
-            let secret = ["SECRET", "PASSWORD", "ACCESS_KEY", "TOKEN"];
-            let promises = secret.iter().any(|word| name.contains(word)) && !name.contains("HP_");
-            prop_assert!(
-                !promises || variable["valueFrom"]["secretKeyRef"].is_object(),
-                "{}",
-                name
-            );
-        }
+    }
+    Ok(())
+}
+
+/// No variable comes twice, and no secret is a literal.
+fn check_environment(env: &Value) -> Result<(), TestCaseError> {
+    let mut variables = names(env);
+    let all = variables.len();
+    variables.sort_unstable();
+    variables.dedup();
+    prop_assert_eq!(variables.len(), all, "{}", env);
+    for variable in env.as_array().into_iter().flatten() {
+        let name = text(&variable["name"]);
+        let secret = ["SECRET", "PASSWORD", "ACCESS_KEY", "TOKEN"];
+        let promises = secret.iter().any(|word| name.contains(word)) && !name.contains("HP_");
+        let refers = variable["valueFrom"]["secretKeyRef"].is_object();
+        prop_assert!(!promises || refers, "{}", name);
     }
     Ok(())
 }

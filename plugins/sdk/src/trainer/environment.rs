@@ -30,10 +30,17 @@ pub fn index_variable<'a>(name: &'static str, instances: u32) -> Variable<'a> {
     if instances > 1 { Variable::field(name, INDEX_PATH) } else { Variable::value(name, "0") }
 }
 
-/// `leader` is the name of the pod with number 0, where pods have numbers.
+/// The pod with number 0, where one leads.
+pub(super) struct Leader {
+    /// The name under which the others reach it.
+    pub(super) host: String,
+    /// Whether pods find their number in their own metadata.
+    pub(super) numbered: bool,
+}
+
 pub(super) fn common<'j, H, D>(
     job: &'j Job<'j, H, Settings<D>>,
-    leader: Option<String>,
+    leader: Option<Leader>,
     parameters: &impl Serialize,
 ) -> Result<Vec<Variable<'j>>, Failure> {
     let instances = job.resources.instance_count.max(1);
@@ -44,8 +51,10 @@ pub(super) fn common<'j, H, D>(
         Variable::value("INSTANCE_COUNT", instances.to_string()),
     ];
     if let Some(leader) = leader {
-        env.push(index_variable("INSTANCE_INDEX", instances));
-        env.push(Variable::value("LEADER_HOST", leader));
+        if leader.numbered {
+            env.push(index_variable("INSTANCE_INDEX", instances));
+        }
+        env.push(Variable::value("LEADER_HOST", leader.host));
     }
     env.push(Variable::value("GPU_COUNT", job.resources.gpu_count.to_string()));
     // Logs come line by line, not when a buffer is full.

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::WorkloadKind;
 use crate::manifest::pod::Toleration;
 
 /// What differs between plugins in their [`Settings`].
@@ -16,12 +17,44 @@ pub trait Defaults {
     const IMAGE: &'static str;
     /// Default command. Empty: the image's own.
     const ENTRYPOINT: &'static str;
+    /// Kinds of objects that the plugin can make of a job, its own choice first.
+    const KINDS: &'static [WorkloadKind] = &[WorkloadKind::Job];
+    /// Default runtime of a `TrainJob`, where that is one of them.
+    const RUNTIME: &'static str = "";
+    /// Default home of the user of images for an `MPIJob`, where that is one of them and the form
+    /// does not say it.
+    const MPI_HOME: &'static str = "";
+}
+
+/// Takes out what means nothing for a plugin with these defaults.
+fn only_what_counts<D: Defaults>(schema: &mut schemars::Schema) {
+    let words: Vec<&str> = D::KINDS.iter().map(|kind| kind.as_str()).collect();
+    let Some(properties) = schema.get_mut("properties").and_then(|all| all.as_object_mut()) else {
+        return;
+    };
+    if let Some(kind) = properties.get_mut("workloadKind").and_then(|kind| kind.as_object_mut()) {
+        kind.insert("enum".to_owned(), words.into());
+    }
+    for (name, counts) in [
+        ("workloadKind", D::KINDS.len() > 1),
+        ("trainingRuntime", !D::RUNTIME.is_empty()),
+        ("mpiHome", !D::MPI_HOME.is_empty()),
+    ] {
+        if !counts {
+            properties.remove(name);
+        }
+    }
 }
 
 /// Settings of a plugin whose training programs run in equal pods.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields, bound = "D: Defaults")]
-#[schemars(title = D::TITLE, bound = "D: Defaults", rename = "Settings")]
+#[schemars(
+    title = D::TITLE,
+    bound = "D: Defaults",
+    rename = "Settings",
+    transform = only_what_counts::<D>
+)]
 pub struct Settings<D> {
     /// Image of the pods unless the job names its own. Holds the training program. Empty: every
     /// job has to name one.
@@ -62,6 +95,16 @@ pub struct Settings<D> {
     pub image_pull_secrets: Vec<String>,
     /// Service account of the pods. Empty: the namespace's default.
     pub service_account_name: Option<String>,
+    /// Kind of object that trains. The first needs no operator in the member clusters where the
+    /// training can do without; every other kind needs its own.
+    pub workload_kind: WorkloadKind,
+    /// Name of the `ClusterTrainingRuntime` in the member clusters. For `TrainJob` only.
+    #[schemars(length(min = 1))]
+    pub training_runtime: String,
+    /// Home of the user of the images, with its keys in `.ssh` and a configuration that lets it
+    /// run `sshd` in `.sshd_config`. For `MPIJob` only.
+    #[schemars(extend("pattern" = "^/[A-Za-z0-9._/-]+$"))]
+    pub mpi_home: String,
     #[serde(skip)]
     #[schemars(skip)]
     defaults: PhantomData<fn() -> D>,
@@ -86,6 +129,9 @@ impl<D: Defaults> Default for Settings<D> {
             gpu_tolerations: Vec::new(),
             image_pull_secrets: Vec::new(),
             service_account_name: None,
+            workload_kind: D::KINDS.first().copied().unwrap_or(WorkloadKind::Job),
+            training_runtime: D::RUNTIME.to_owned(),
+            mpi_home: D::MPI_HOME.to_owned(),
             defaults: PhantomData,
         }
     }

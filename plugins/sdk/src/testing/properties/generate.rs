@@ -11,7 +11,8 @@ use crate::{Converter, guest};
 
 /// Jobs of every size, with few parameters off their defaults each: many at once mostly end at a
 /// rule across fields.
-pub(super) fn any_job<C: Converter>() -> BoxedStrategy<String> {
+pub(super) fn any_job<C: Converter>(settings: &Value) -> BoxedStrategy<String> {
+    let settings = settings.clone();
     let description = guest::describe::<C>();
     let algorithm = description.algorithms.first().cloned().unwrap_or_default();
     let workloads = description.kinds.iter().filter(|kind| kind.workload);
@@ -23,7 +24,7 @@ pub(super) fn any_job<C: Converter>() -> BoxedStrategy<String> {
             let mut job = json!({
                 "id": "iris-6f4274ce", "name": name, "namespace": "default",
                 "algorithm": algorithm, "attempt": 1, "priority": 1, "resources": resources,
-                "channels": channels, "hyperparameters": parameters, "settings": {},
+                "channels": channels, "hyperparameters": parameters, "settings": settings,
                 "imageUri": "registry.example/team/train:1", "entrypoint": "python train.py",
             });
             if let (Some(job), Value::Object(rest)) = (job.as_object_mut(), rest) {
