@@ -6,6 +6,7 @@ mod clusters;
 mod crash;
 mod explain;
 mod ghosts;
+mod kinds;
 mod life;
 mod lifecycle;
 mod logs;

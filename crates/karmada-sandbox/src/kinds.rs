@@ -6,12 +6,15 @@ pub(crate) mod events;
 mod groups;
 mod job;
 pub(crate) mod logs;
+mod mpijob;
 pub(crate) mod nodes;
 mod pod;
 mod pvc;
 mod raycluster;
 mod rayjob;
 pub(crate) mod runs;
+mod training;
+mod trainjob;
 
 use std::time::Duration;
 
@@ -44,6 +47,9 @@ pub(crate) fn is_simulated(res: Res) -> bool {
         &r::DEPLOYMENT,
         &r::JOB_SET,
         &r::PYTORCH_JOB,
+        &r::TF_JOB,
+        &r::MPI_JOB,
+        &r::TRAIN_JOB,
     ]
     .contains(&res)
 }
@@ -74,8 +80,15 @@ pub(crate) fn changed(world: &mut World, cluster: &str, change: &Change) {
         res if *res == r::RAY_CLUSTER => raycluster::reconcile(world, cluster, key),
         res if *res == r::PVC => pvc::reconcile(world, cluster, key),
         res if *res == r::DEPLOYMENT => deployment::reconcile(world, cluster, key),
-        res if *res == r::JOB_SET => groups::reconcile_job_set(world, cluster, key),
-        res if *res == r::PYTORCH_JOB => groups::reconcile_pytorch_job(world, cluster, key),
+        res if *res == r::JOB_SET => groups::reconcile(world, cluster, key),
+        res if *res == r::PYTORCH_JOB => {
+            training::reconcile(world, cluster, key, &training::PYTORCH);
+        }
+        res if *res == r::TF_JOB => {
+            training::reconcile(world, cluster, key, &training::TENSORFLOW);
+        }
+        res if *res == r::MPI_JOB => mpijob::reconcile(world, cluster, key),
+        res if *res == r::TRAIN_JOB => trainjob::reconcile(world, cluster, key),
         _ => {}
     }
 }

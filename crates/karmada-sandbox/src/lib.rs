@@ -15,7 +15,7 @@
 //!
 //! # Steering a workload
 //!
-//! Annotations on a RayJob, Job or JobSet (they travel through Karmada like any other):
+//! Annotations on a RayJob, Job, JobSet, TrainJob, PyTorchJob, TFJob or MPIJob (they travel through Karmada like any other):
 //!
 //! | annotation | values |
 //! |---|---|

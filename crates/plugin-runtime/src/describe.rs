@@ -1,6 +1,8 @@
 //! What a plugin says about itself, checked. A description that passes is trusted to be well
 //! formed by the API, the form and the docs.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde_json::Value;
 use training::ports::{Interpreter, PluginInfo, PluginKind};
@@ -17,6 +19,9 @@ const MOST: usize = 32;
 /// The member of `extra` that holds them, and its longest text in bytes: scripts are short.
 const INTERPRETERS: &str = "karmada-interpreters";
 const INTERPRETERS_BYTES: usize = 256 << 10;
+
+/// The member of `extra` that says where workloads are held back.
+const SUSPEND: &str = "suspend";
 
 /// A description that passed, with its schemas compiled.
 #[derive(Debug)]
@@ -44,6 +49,7 @@ pub(crate) fn check(said: Description, digest: PluginDigest) -> Result<Described
     check_algorithms(&said.algorithms)?;
     let kinds = kinds(said.kinds)?;
     let interpreters = interpreters(&said.extra, &kinds)?;
+    let suspend = suspend(&said.extra, &kinds)?;
     let hyperparameters = Schema::parse(&said.hyperparameters_schema)
         .map_err(|why| format!("in the schema of hyperparameters, {why}"))?;
     let settings = Schema::parse(&said.settings_schema)
@@ -60,6 +66,7 @@ pub(crate) fn check(said: Description, digest: PluginDigest) -> Result<Described
         settings_schema: said.settings_schema,
         kinds,
         interpreters,
+        suspend,
         examples: examples(&said.examples)?,
     };
     Ok(Described { info, version, hyperparameters, settings })
@@ -174,6 +181,35 @@ fn interpreters(
     Ok(found)
 }
 
+/// Reads what `extra` holds of suspension: pointers into the specification of workloads.
+fn suspend(
+    extra: &[(String, String)],
+    kinds: &[PluginKind],
+) -> Result<Option<BTreeMap<String, String>>, String> {
+    let Some((_, text)) = extra.iter().find(|(key, _)| key == SUSPEND) else { return Ok(None) };
+    let fields = serde_json::from_str::<BTreeMap<String, String>>(text)
+        .map_err(|_| format!("`extra.{SUSPEND}` is not an object of texts"))?;
+    for (name, pointer) in &fields {
+        let known = kinds
+            .iter()
+            .any(|kind| kind.workload && format!("{}/{}", kind.api_version, kind.kind) == *name);
+        let path = pointer.strip_prefix("/spec/").unwrap_or_default();
+        let good = path.len() <= 253
+            && path
+                .split('/')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if !known || !good {
+            return Err(format!(
+                "`extra.{SUSPEND}` must lead from workloads of the plugin, such as `batch/v1/Job`, \
+                 to a field like `/spec/suspend`; `{}`: `{}` does not",
+                text::clean(name, 128),
+                text::clean(pointer, 128)
+            ));
+        }
+    }
+    Ok(Some(fields))
+}
+
 fn examples(said: &[String]) -> Result<Vec<Value>, String> {
     if said.len() > MOST {
         return Err(format!("it has more than {MOST} examples"));
@@ -262,6 +298,30 @@ mod tests {
             let mut wrong = document.clone();
             *wrong.pointer_mut(pointer).unwrap() = value;
             assert!(said(serde_json::json!([wrong]).to_string()).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn fields_of_suspension_are_those_of_workloads_of_the_plugin() {
+        let said = |text: &str| {
+            let mut description = good();
+            description.extra = vec![(SUSPEND.to_owned(), text.to_owned())];
+            check(description, Sha256Digest::of("")).map(|passed| passed.info.suspend)
+        };
+        assert_eq!(check(good(), Sha256Digest::of("")).unwrap().info.suspend, None);
+        assert_eq!(said("{}").unwrap(), Some(BTreeMap::new()));
+        let field = ("ray.io/v1/RayJob".to_owned(), "/spec/suspend".to_owned());
+        let passed = said(r#"{"ray.io/v1/RayJob": "/spec/suspend"}"#).unwrap();
+        assert_eq!(passed, Some(BTreeMap::from([field])));
+        for wrong in [
+            "[]",
+            r#"{"ray.io/v1/RayJob": true}"#,
+            r#"{"batch/v1/Job": "/spec/suspend"}"#,
+            r#"{"ray.io/v1/RayJob": "/metadata/name"}"#,
+            r#"{"ray.io/v1/RayJob": "/spec/"}"#,
+            r#"{"ray.io/v1/RayJob": "/spec/a~1b"}"#,
+        ] {
+            assert!(said(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    fn plugin(fault: PluginFault) -> Self {
+    pub(crate) fn plugin(fault: PluginFault) -> Self {
         let code = match &fault {
             PluginFault::Busy => ErrorCode::Overloaded,
             PluginFault::TimedOut { .. } => ErrorCode::PluginTimeout,

@@ -201,14 +201,15 @@ fn pod_specs(template: &Value) -> Vec<&Value> {
             );
             found
         }
-        "PyTorchJob" => spec
-            .at(&["pytorchReplicaSpecs"])
+        kind @ ("PyTorchJob" | "TFJob") => spec
+            .at(&[if kind == "TFJob" { "tfReplicaSpecs" } else { "pytorchReplicaSpecs" }])
             .as_object()
             .into_iter()
             .flatten()
             .map(|(_, replica)| replica.at(&["template", "spec"]))
             .collect(),
-        // A JobSet has no interpreter, so nothing of it is a dependency.
+        // A JobSet or a TrainJob has no interpreter, and that of an MPIJob names none, so nothing of
+        // them is a dependency.
         _ => vec![spec.at(&["template", "spec"])],
     }
 }

@@ -86,6 +86,8 @@ fn template(world: &mut World, key: &Key) {
         &r::POD,
         &r::INGRESS,
         &r::PYTORCH_JOB,
+        &r::TF_JOB,
+        &r::MPI_JOB,
     ];
     if !known.contains(&target.res) {
         return;

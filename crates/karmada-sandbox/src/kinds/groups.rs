@@ -1,23 +1,19 @@
-//! JobSets and PyTorchJobs of a member, simply: their parts run, the whole ends when they have
-//! ended.
+//! JobSets of a member, simply: their parts run, the whole ends when they have ended. And what the
+//! controllers of other groups of pods have in common with it.
 
 use serde_json::{Value, json};
 
-use super::{DURATION, OUTCOME, mark, owner_reference, pod_from};
+use super::{DURATION, OUTCOME, mark, owner_reference};
 use crate::json::Tree as _;
 use crate::{
     clock,
-    json::{
-        self as js, annotation, condition_is_true, flag, int, is_terminating, list, meta, text,
-    },
-    objects::{
-        Key,
-        resources::{JOB, POD},
-    },
+    json::{self as js, annotation, condition_is_true, flag, int, is_terminating, list, text},
+    objects::{Key, resources::JOB},
     sim::World,
 };
 
-fn pass_on(from: &Value, to: &mut Value) {
+/// How a workload ends and how long it computes is said of its parts as well.
+pub(super) fn pass_on(from: &Value, to: &mut Value) {
     for key in [OUTCOME, DURATION] {
         if let Some(value) = annotation(from, key) {
             mark(to, key, value);
@@ -25,7 +21,7 @@ fn pass_on(from: &Value, to: &mut Value) {
     }
 }
 
-pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
+pub(super) fn reconcile(world: &mut World, cluster: &str, key: &Key) {
     let now = clock::stamp(world.now);
     let Some(member) = world.members.get_mut(cluster) else { return };
     let Some(set) = member.api.get(key).cloned() else { return };
@@ -57,8 +53,11 @@ pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
                 js::set(&mut job, &path, value.clone());
             }
             pass_on(&set, &mut job);
-            if !suspended {
-                member.api.ensure(&JOB, &key.namespace, job);
+            js::set(&mut job, &["spec", "suspend"], suspended);
+            member.api.ensure(&JOB, &key.namespace, job);
+            let held = member.api.get(&child).is_some_and(|job| flag(job, "/spec/suspend"));
+            if held != suspended {
+                member.api.edit(&child, |job| js::set(job, &["spec", "suspend"], suspended));
             }
             let found = member.api.get(&child).cloned().unwrap_or_default();
             if condition_is_true(&found, "/status/conditions", "Complete") {
@@ -68,7 +67,7 @@ pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
                 failure = Some(name);
             } else {
                 all_done = false;
-                active += 1;
+                active += i64::from(!suspended);
                 ready += i64::from(int(&found, "/status/ready").unwrap_or_default() > 0);
             }
         }
@@ -90,105 +89,37 @@ pub(super) fn reconcile_job_set(world: &mut World, cluster: &str, key: &Key) {
     };
     member.api.edit(key, |set| {
         js::set(set, &["status", "replicatedJobsStatus"], statuses);
+        if suspended {
+            let message = "jobset is suspended";
+            add_condition(set, "Suspended", "True", "SuspendedJobs", message, &now);
+        } else if condition_is_true(set, "/status/conditions", "Suspended") {
+            add_condition(set, "Suspended", "False", "ResumeJobs", "jobset is resumed", &now);
+        }
         if let Some((kind, reason, message)) = verdict {
             js::set(set, &["status", "terminalState"], kind);
-            add(set, kind, reason, &message, &now);
+            add_condition(set, kind, "True", reason, &message, &now);
         }
     });
 }
 
-pub(super) fn reconcile_pytorch_job(world: &mut World, cluster: &str, key: &Key) {
-    let now = clock::stamp(world.now);
-    let Some(member) = world.members.get_mut(cluster) else { return };
-    let Some(job) = member.api.get(key).cloned() else { return };
-    if is_terminating(&job) || ended(&job, &["Succeeded", "Failed"]) {
-        return;
-    }
-    let suspended = flag(&job, "/spec/runPolicy/suspend");
-    let mut statuses = serde_json::Map::new();
-    let (mut wanted, mut running, mut done, mut broken) = (0, 0, 0, false);
-    for (role, replica) in
-        job.at(&["spec", "pytorchReplicaSpecs"]).as_object().into_iter().flatten()
-    {
-        let lower = role.to_lowercase();
-        let (mut active, mut succeeded, mut failed) = (0, 0, 0);
-        for at in 0..int(replica, "/replicas").unwrap_or(1) {
-            wanted += 1;
-            let index = at.to_string();
-            let name = format!("{}-{lower}-{at}", key.name);
-            let labels = [
-                ("training.kubeflow.org/job-name", key.name.as_str()),
-                ("training.kubeflow.org/replica-type", lower.as_str()),
-                ("training.kubeflow.org/replica-index", index.as_str()),
-                ("training.kubeflow.org/operator-name", "pytorchjob-controller"),
-            ];
-            let mut pod = pod_from(&job, replica.at(&["template"]), &name, &labels);
-            pass_on(&job, &mut pod);
-            if !suspended {
-                member.api.ensure(&POD, &key.namespace, pod);
-            }
-            let phase = member
-                .api
-                .find(&POD, &key.namespace, &name)
-                .map_or_else(String::new, |pod| text(pod, "/status/phase").to_owned());
-            match phase.as_str() {
-                "Succeeded" => succeeded += 1,
-                "Failed" => failed += 1,
-                "Running" => {
-                    active += 1;
-                    running += 1;
-                }
-                _ => {}
-            }
-        }
-        done += succeeded;
-        broken |= failed > 0;
-        statuses.insert(
-            role.clone(),
-            json!({ "active": active, "succeeded": succeeded, "failed": failed }),
-        );
-    }
-    member.api.edit(key, |job| {
-        js::set(job, &["status", "replicaStatuses"], statuses);
-        if job.at(&["status", "startTime"]).is_null() && !suspended {
-            js::set(job, &["status", "startTime"], now.as_str());
-        }
-        let name = meta(job, "name").to_owned();
-        let text = |verb: &str| format!("PyTorchJob {name} is {verb}.");
-        add(job, "Created", "PyTorchJobCreated", &text("created"), &now);
-        if running == wanted && wanted > 0 {
-            add(job, "Running", "PyTorchJobRunning", &text("running"), &now);
-        }
-        if broken || (wanted > 0 && done == wanted) {
-            let (kind, reason) = if broken {
-                ("Failed", "PyTorchJobFailed")
-            } else {
-                ("Succeeded", "PyTorchJobSucceeded")
-            };
-            js::set_condition(
-                job,
-                &["status", "conditions"],
-                json!({
-                    "type": "Running", "status": "False", "reason": reason, "message": "",
-                    "lastTransitionTime": now,
-                }),
-            );
-            add(job, kind, reason, &text(&kind.to_lowercase()), &now);
-            js::set(job, &["status", "completionTime"], now.as_str());
-        }
-    });
-}
-
-fn ended(object: &Value, kinds: &[&str]) -> bool {
+/// Whether one of these conditions holds.
+pub(super) fn ended(object: &Value, kinds: &[&str]) -> bool {
     kinds.iter().any(|kind| condition_is_true(object, "/status/conditions", kind))
 }
 
-fn add(object: &mut Value, kind: &str, reason: &str, message: &str, now: &str) {
+pub(super) fn add_condition(
+    object: &mut Value,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: &str,
+) {
     js::set_condition(
         object,
         &["status", "conditions"],
         json!({
-            "type": kind, "status": "True", "reason": reason, "message": message,
+            "type": kind, "status": status, "reason": reason, "message": message,
             "lastTransitionTime": now, "lastUpdateTime": now,
         }),
     );

@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::rayjob::is_driver;
+use super::{ROLE, rayjob::is_driver};
 use crate::json::Tree as _;
 use crate::{
     clock,
-    json::{label, list, meta, text},
+    json::{annotation, label, list, meta, text},
     status::{ApiError, ApiResult},
 };
 
@@ -95,6 +95,9 @@ pub(crate) fn lines(pod: &Value, container: &str, now: Timestamp, speed: f64) ->
 }
 
 fn computes(pod: &Value) -> bool {
+    if annotation(pod, ROLE) == Some("service") {
+        return false;
+    }
     label(pod, "ray.io/node-type").is_none() || is_driver(pod)
 }
 

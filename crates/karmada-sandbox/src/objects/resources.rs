@@ -130,6 +130,8 @@ resources! {
     24 REBALANCER "apps.karmada.io" "v1alpha1" "workloadrebalancers" "WorkloadRebalancer" []
         [cluster status custom control];
     25 LEASE "coordination.k8s.io" "v1" "leases" "Lease" [] [];
+    26 TF_JOB "kubeflow.org" "v1" "tfjobs" "TFJob" [] [status custom];
+    27 MPI_JOB "kubeflow.org" "v2beta1" "mpijobs" "MPIJob" [] [status custom];
 }
 
 /// Groups whose kinds come from CRDs an administrator installs, so they can be missing.

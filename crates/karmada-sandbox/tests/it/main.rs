@@ -9,6 +9,7 @@
 )]
 
 mod api_server;
+mod kubeflow;
 mod outages;
 mod propagation;
 mod workloads;

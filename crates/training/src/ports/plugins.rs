@@ -1,5 +1,6 @@
 //! The loaded plugins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -64,6 +65,10 @@ pub struct PluginInfo {
     pub kinds: Vec<PluginKind>,
     /// How Karmada is to read them. Nothing installs these but an administrator.
     pub interpreters: Vec<Interpreter>,
+    /// Where its workloads have the field that holds them back: RFC 6901 pointers by
+    /// `apiVersion/Kind`. A kind that is not named has none. `None` for plugins that were built
+    /// before they could say so.
+    pub suspend: Option<BTreeMap<String, String>>,
     /// Complete example forms.
     pub examples: Vec<Value>,
 }

@@ -148,8 +148,13 @@ impl Reconcilers {
 
     /// Makes the workload's field `suspend` what the user wants.
     async fn hold(&self, intent: &Claimed, job: Job) -> Result<Step, StepError> {
-        let Some(path) = suspend_path(&job) else { return self.drop_intent(intent).await };
-        let set = self.control.set_flag(&workload_ref(&job), path, job.suspend).await;
+        let path = match suspend_path(&*self.plugins, &job).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return self.drop_intent(intent).await,
+            Err(fault) => return Ok(Step::Later(fault.to_string())),
+        };
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let set = self.control.set_flag(&workload_ref(&job), &path, job.suspend).await;
         match set {
             // If it is gone, the next look at the cluster says what that means.
             Ok(_) => {}

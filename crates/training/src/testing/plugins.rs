@@ -57,6 +57,7 @@ impl MemoryPlugins {
             settings_schema: "{}".to_owned(),
             kinds: vec![kind],
             interpreters: Vec::new(),
+            suspend: None,
             examples: Vec::new(),
         };
         self.locked().versions.insert(0, (Arc::new(info), in_file));

@@ -54,10 +54,19 @@ pub(crate) async fn resume_job(
 }
 
 async fn set_suspended(app: &App, id: &JobId, suspend: bool) -> Result<Json<JobView>, Failure> {
-    match hold::set_suspended(app.store(), app.ports.clock.as_ref(), id, suspend).await {
+    match hold::set_suspended(
+        app.store(),
+        &*app.ports.plugins,
+        app.ports.clock.as_ref(),
+        id,
+        suspend,
+    )
+    .await
+    {
         Ok(job) => Ok(Json(view::job(job, Vec::new()))),
         Err(HoldError::Unknown) => Err(Failure::no_job()),
         Err(HoldError::Impossible(why)) => Err(Failure::refusal(ErrorCode::WrongState, why)),
+        Err(HoldError::Plugin(fault)) => Err(Failure::plugin(fault)),
         Err(HoldError::Store(error)) => Err(Failure::store(error)),
     }
 }

@@ -23,6 +23,7 @@ fn plugin(name: &str, schema: &Value) -> Arc<PluginInfo> {
         settings_schema: "{}".to_owned(),
         kinds: Vec::new(),
         interpreters: Vec::new(),
+        suspend: None,
         examples: vec![json!({
             "jobName": "example",
             "algorithm": {"algorithmName": name},

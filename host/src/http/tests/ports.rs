@@ -38,6 +38,7 @@ fn info() -> PluginInfo {
         settings_schema: "{}".to_owned(),
         kinds: vec![kind],
         interpreters: Vec::new(),
+        suspend: None,
         examples: vec![json!({"jobName": "example"})],
     }
 }

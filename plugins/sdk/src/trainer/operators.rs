@@ -2,7 +2,7 @@
 
 use super::{Program, SHELL, Trainer, given};
 use crate::manifest::mpijob::{MpiJob, Workers};
-use crate::manifest::pod::{PodTemplate, Port};
+use crate::manifest::pod::{PodTemplate, Port, Variable};
 use crate::manifest::train_job::{Size, TrainJob};
 use crate::manifest::training_job::{PyTorchJob, TfGroups, TfJob};
 use crate::{Failure, Plan};
@@ -62,11 +62,17 @@ impl<'j, H, D> Trainer<'j, H, D> {
         let (mut plan, files) = self.claims_and_files(&program)?;
         let space = self.space(&program, files.as_deref());
         let command = self.command(&program);
-        let pod = |gpus: u32| named(TfJob::CONTAINER, self.pod(&program, &command, &space, gpus));
+        let gpus = self.job.resources.gpu_count;
+        // The same program for the pods that have none of the GPUs.
+        let env = without_gpus(&program.env);
+        let helper = Program { env, ports: &ports, ..Program::default() };
+        let pod = |gpus: u32| {
+            let program = if gpus > 0 { &program } else { &helper };
+            named(TfJob::CONTAINER, self.pod(program, &command, &space, gpus))
+        };
         let groups = TfGroups {
             chief: roles.chief.then(|| pod(0)),
-            workers: (roles.workers > 0)
-                .then(|| (roles.workers, pod(self.job.resources.gpu_count))),
+            workers: (roles.workers > 0).then(|| (roles.workers, pod(gpus))),
             servers: (roles.servers > 0).then(|| (roles.servers, pod(0))),
         };
         let metadata = self.metadata(self.name());
@@ -138,6 +144,14 @@ impl<'j, H, D> Trainer<'j, H, D> {
         let name = self.push_files(program, &mut plan)?;
         Ok((plan, name))
     }
+}
+
+fn without_gpus<'a>(env: &[Variable<'a>]) -> Vec<Variable<'a>> {
+    let count = |variable: &Variable<'a>| match variable.name() {
+        "GPU_COUNT" => Variable::value("GPU_COUNT", "0"),
+        _ => variable.clone(),
+    };
+    env.iter().map(count).collect()
 }
 
 /// The operator fills the environment of the container with this name.
