@@ -72,27 +72,27 @@ pub async fn convert(
     // Given by value, so that a change of the settings meanwhile cannot come between.
     let settings = plugins.settings(&plugin.digest).map_err(SubmitError::Plugin)?;
     let input = ConversionInput { id, spec, settings: Some(settings) };
-    if schema_holds {
-        let findings =
-            plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
-        for finding in findings {
-            // One mistake needs one sentence, and the host's came first.
-            if !errors.iter().any(|error| error.pointer == finding.pointer) {
-                errors.push(finding);
+    if !errors.is_empty() {
+        if schema_holds {
+            let findings =
+                plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
+            for finding in findings {
+                // One mistake needs one sentence, and the host's came first.
+                if !errors.iter().any(|error| error.pointer == finding.pointer) {
+                    errors.push(finding);
+                }
             }
         }
-    }
-    if !errors.is_empty() {
         return Err(SubmitError::Invalid(errors));
     }
-    let conversion =
-        match plugins.convert(&plugin.digest, &input).await.map_err(SubmitError::Plugin)? {
-            Ok(conversion) => conversion,
-            Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
-            Err(ConvertRefusal::Unsupported(detail)) => {
-                return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
-            }
-        };
+    let answer = plugins.validate_and_convert(&plugin.digest, &input).await;
+    let conversion = match answer.map_err(SubmitError::Plugin)? {
+        Ok(conversion) => conversion,
+        Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
+        Err(ConvertRefusal::Unsupported(detail)) => {
+            return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
+        }
+    };
     let text = plugins.input_text(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
     let ConversionInput { id, spec, settings } = input;
     let evidence = Evidence {
