@@ -2,4 +2,5 @@
 
 mod compat;
 mod errors;
+mod flat;
 mod submit;

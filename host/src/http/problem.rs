@@ -122,12 +122,12 @@ impl Failure {
     pub(crate) fn submit(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid(errors) => Self::form(errors),
-            SubmitError::UnknownAlgorithm { name, known } => {
+            SubmitError::UnknownAlgorithm { name, known, pointer } => {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let detail = format!("No plugin serves the algorithm `{name}`. Known: {known}.");
                 Self {
                     errors: vec![FieldProblem {
-                        pointer: "/algorithm/algorithmName".to_owned(),
+                        pointer,
                         code: "unknown-algorithm".to_owned(),
                         detail: detail.clone(),
                     }],

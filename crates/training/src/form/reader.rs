@@ -22,7 +22,7 @@ impl Mistakes {
         self.0.into_inner()
     }
 
-    fn add(&self, pointer: String, code: &str, detail: impl Into<String>) {
+    pub(super) fn add(&self, pointer: String, code: &str, detail: impl Into<String>) {
         let mut errors = self.0.borrow_mut();
         // A text with a control character has been reported as such; that its form is wrong, too,
         // says nothing new.
@@ -33,26 +33,26 @@ impl Mistakes {
     }
 
     /// Refuses control characters and enormous texts, wherever they stand: values end up in
-    /// manifests, logs and terminals. Only custom hyperparameters may have several lines, because
-    /// nothing but the training program reads them.
-    pub(super) fn check_texts(&self, form: &Value) {
-        self.check_text_below(form, "", false);
+    /// manifests, logs and terminals. Only custom hyperparameters, which are in the member `free`,
+    /// may have several lines, because nothing but the training program reads them.
+    pub(super) fn check_texts(&self, form: &Value, free: &str) {
+        self.check_text_below(form, "", free, false);
     }
 
-    fn check_text_below(&self, value: &Value, at: &str, lines: bool) {
+    fn check_text_below(&self, value: &Value, at: &str, free: &str, lines: bool) {
         match value {
             Value::String(text) => self.check_text(text, at, "The text", lines),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.check_text_below(item, &format!("{at}/{index}"), lines);
+                    self.check_text_below(item, &format!("{at}/{index}"), free, lines);
                 }
             }
             Value::Object(members) => {
                 for (key, member) in members {
-                    let lines = lines || (at.is_empty() && key == "customHyperparameters");
+                    let lines = lines || (at.is_empty() && key == free);
                     let at = format!("{at}/{}", escape(key));
                     self.check_text(key, &at, "The name of the field", false);
-                    self.check_text_below(member, &at, lines);
+                    self.check_text_below(member, &at, free, lines);
                 }
             }
             _ => {}

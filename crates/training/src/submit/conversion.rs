@@ -107,6 +107,7 @@ pub async fn convert(
         algorithm: plugin.algorithm(),
         origin: terms.origin,
         resources: spec.resources,
+        exact: &spec.exact,
     };
     let Admitted { bundle, changes } = admit(&conversion, &plugin.kinds, owner, terms.policy)
         .map_err(|errors| refused(plugin, errors))?;
