@@ -145,6 +145,17 @@ pub fn check_form(spec: &JobSpec, policy: &Policy) -> Vec<FieldError> {
     errors
 }
 
+/// Whether a bundle makes a volume, wherever its claim stands.
+pub(crate) fn makes_claims(bundle: &Bundle) -> bool {
+    let mut found = false;
+    for manifest in bundle.manifests() {
+        report::each_object(&manifest.document, "", &mut |members, _| {
+            found = found || storage::is_claim(members);
+        });
+    }
+    found
+}
+
 /// Writes the digest of the bundle, as it is without this mark, on each of its objects.
 fn mark_with_digest(bundle: Bundle, report: &mut Report) -> Bundle {
     let digest = Value::from(bundle.digest().to_string());

@@ -73,8 +73,8 @@ async fn documented_example_is_rendered_as_its_nested_equivalent_and_runs() {
     assert_eq!(trainer["image"], "pytorch/pytorch:2.0.0-cuda11.7-cudnn8-runtime");
     let resources = json!({"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"});
     assert_eq!(trainer["resources"], json!({"limits": resources, "requests": resources}));
-    assert_eq!(variable(trainer, "LEARNING_RATE"), "0.001");
-    assert_eq!(variable(trainer, "BATCH_SIZE"), "32");
+    assert_eq!(variable(trainer, "HP_LEARNING_RATE"), "0.001");
+    assert_eq!(variable(trainer, "HP_BATCH_SIZE"), "32");
     assert!(trainer.to_string().contains("python train.py --epochs 10"), "{trainer:#}");
 
     let nested = json!({
@@ -128,7 +128,7 @@ async fn exact_amounts_reach_the_manifests_and_every_change_is_told() {
             "requests": {"cpu": "500m", "memory": "1536Mi"},
         })
     );
-    assert_eq!(variable(trainer, "NPROC_PER_NODE"), "2");
+    assert_eq!(variable(trainer, "PET_NPROC_PER_NODE"), "2");
     let claim = &manifest(&answer.body, "storage")["spec"];
     assert_eq!(claim["storageClassName"], "fast");
     assert_eq!(claim["resources"]["requests"]["storage"], "9765625Ki");
