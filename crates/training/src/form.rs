@@ -12,10 +12,10 @@ mod channels;
 mod flat;
 mod places;
 pub(crate) mod quantities;
-mod reader;
+pub(crate) mod reader;
 #[cfg(test)]
 mod tests;
-mod typing;
+pub(crate) mod typing;
 mod values;
 
 use serde_json::{Map, Value};

@@ -8,18 +8,18 @@ use serde_json::Value;
 const MAX_DEPTH: usize = 32;
 
 /// The schema of a plugin's hyperparameters.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     root: Value,
 }
 
 impl Schema {
     /// Reads a schema; one that cannot be read knows no parameter.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         Self { root: serde_json::from_str(text).unwrap_or_default() }
     }
 
     /// The schema of one parameter, if there is such a parameter.
-    pub(super) fn property(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn property(&self, name: &str) -> Option<&Value> {
         self.property_of(&self.root, name, 0)
     }
 
@@ -36,14 +36,14 @@ impl Schema {
     }
 
     /// The parameter whose schema has `word` with this value.
-    pub(super) fn marked(&self, word: &str, value: &str) -> Option<&str> {
+    pub(crate) fn marked(&self, word: &str, value: &str) -> Option<&str> {
         let properties = self.root.get("properties")?.as_object()?;
         let marked = |schema: &Value| schema.get(word).is_some_and(|found| found == value);
         properties.iter().find(|(_, schema)| marked(schema)).map(|(name, _)| name.as_str())
     }
 
     /// A value as its parameter's schema wants it.
-    pub(super) fn typed(&self, value: &Value, schema: &Value) -> Value {
+    pub(crate) fn typed(&self, value: &Value, schema: &Value) -> Value {
         let Some(text) = value.as_str() else { return value.clone() };
         self.of_text(text, schema).unwrap_or_else(|| value.clone())
     }
