@@ -3,4 +3,5 @@
 mod compat;
 mod errors;
 mod flat;
+mod imports;
 mod submit;

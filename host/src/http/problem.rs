@@ -56,6 +56,14 @@ impl Failure {
         }
     }
 
+    /// What is wrong with a form, if that is why; everything else stays a failure.
+    pub(crate) fn into_mistakes(self) -> Result<Vec<FieldProblem>, Self> {
+        match self.code {
+            ErrorCode::InvalidForm | ErrorCode::UnknownAlgorithm => Ok(self.errors),
+            _ => Err(self),
+        }
+    }
+
     /// No job has this id.
     pub(crate) fn no_job() -> Self {
         Self::refusal(ErrorCode::JobNotFound, "There is no training job with this id.")
