@@ -7,7 +7,7 @@ use super::super::{Mistaken, Serving, parse};
 use super::*;
 use crate::job::{Amount, JobSpec};
 
-const SCHEMA: &str = r##"{
+const SCHEMA: &str = r#"{
     "type": "object",
     "additionalProperties": false,
     "properties": {
@@ -22,7 +22,7 @@ const SCHEMA: &str = r##"{
             "x-form-field": "workersPerNode"
         }
     }
-}"##;
+}"#;
 
 fn read_with(form: Value, schema: &str) -> Result<super::super::Form, Mistaken> {
     let algorithms = ["trees".to_owned(), "forest".to_owned()];
