@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{SubmitError, check_name, located};
-use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form};
+use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form, makes_claims};
 use crate::id::{JobId, Sha256Digest};
 use crate::job::JobSpec;
 use crate::manifest::Bundle;
@@ -107,10 +107,17 @@ pub async fn convert(
         algorithm: plugin.algorithm(),
         origin: terms.origin,
         resources: spec.resources,
+        exact: &spec.exact,
     };
     let Admitted { bundle, changes } = admit(&conversion, &plugin.kinds, owner, terms.policy)
         .map_err(|errors| refused(plugin, errors))?;
-    Ok(Converted { id, spec, bundle, evidence, changes, warnings: conversion.warnings })
+    let mut warnings = conversion.warnings;
+    if let Some(class) = &spec.exact.storage_class
+        && !makes_claims(&bundle)
+    {
+        warnings.push(format!("No volume is made for this job, so nothing uses `{class}`."));
+    }
+    Ok(Converted { id, spec, bundle, evidence, changes, warnings })
 }
 
 /// Whose fault refused manifests are.
