@@ -6,6 +6,7 @@ mod app;
 mod clusters;
 mod extract;
 mod health;
+mod imports;
 mod jobs;
 mod limits;
 mod metrics;

@@ -2,4 +2,6 @@
 
 mod compat;
 mod errors;
+mod flat;
+mod imports;
 mod submit;

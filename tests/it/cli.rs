@@ -54,6 +54,37 @@ async fn refused_form_prints_each_field_and_exits_1() {
     );
 }
 
+#[tokio::test]
+async fn sagemaker_document_is_printed_as_a_form_or_submitted() {
+    let app = Setup::sqlite().start().await;
+    let file = app.dir.path().join("sagemaker.json");
+    let document = serde_json::json!({
+        "TrainingJobName": "imported",
+        "RoleArn": "arn:aws:iam::123456789012:role/train",
+        "HyperParameters": {"num_round": "20"},
+        "InputDataConfig": [{
+            "ChannelName": "train",
+            "DataSource": {"S3DataSource": {"S3Uri": "s3://churn/train/data.csv"}},
+        }],
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    });
+    std::fs::write(&file, document.to_string()).unwrap();
+    let file = file.display().to_string();
+    let output = trainyard(&app, &["import", "sagemaker", &file]).await;
+    assert_eq!(output.status.code(), Some(1), "no image names the algorithm");
+    assert!(text(&output.stderr).contains("/algorithm/algorithmName"), "{}", text(&output.stderr));
+    let import = ["import", "sagemaker", &file, "--algorithm", "xgboost"];
+    let output = trainyard(&app, &import).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("/RoleArn"), "{}", text(&output.stderr));
+    let form: serde_json::Value = serde_json::from_slice(&output.stdout).expect("pure JSON");
+    assert_eq!(form["hyperparameters"]["xgboost"]["num_round"], 20);
+    assert_eq!(app.get("/api/v1/jobs").await.body, serde_json::json!([]), "nothing is stored");
+    let output = trainyard(&app, &[&import[..], &["--submit"]].concat()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    app.job_in_phase(text(&output.stdout).trim(), "Succeeded").await;
+}
+
 /// Lets clients reach the host, and cuts the first connection after so many bytes of its answer.
 async fn cutting_proxy(host: String, after: usize) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -5,6 +5,7 @@ mod algorithms;
 mod clusters;
 mod explain;
 mod health;
+mod imports;
 mod jobs;
 mod logs;
 mod plugins;
@@ -17,6 +18,7 @@ pub use clusters::{
 };
 pub use explain::{ExplanationView, LinkState, LinkView};
 pub use health::{CheckView, HealthView, ReadyView};
+pub use imports::{ImportView, UnmappedView};
 pub use jobs::{
     AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,
     JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,

@@ -66,6 +66,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         form: Form,
     },
+    /// Rewrite a job document of another platform as a form.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// List jobs, newest first.
     List {
         /// Only this namespace.
@@ -180,6 +183,23 @@ pub(crate) enum Command {
     },
     /// See and decide which versions of plugins serve.
     Plugins(Plugins),
+}
+
+/// The platforms whose documents can be read.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// A request of SageMaker's `CreateTrainingJob`. Prints the form, and on stderr what it does not
+    /// say. Fails if the form cannot be submitted as it is.
+    Sagemaker {
+        /// The request, a JSON file; `-` reads standard input.
+        file: PathBuf,
+        /// The algorithm, or an alias of it; needed if the training image names none, or several.
+        #[arg(long)]
+        algorithm: Option<String>,
+        /// Submit the form.
+        #[arg(long)]
+        submit: bool,
+    },
 }
 
 /// Which logs to show.

@@ -1,6 +1,7 @@
 //! What each verb does.
 
 mod clusters;
+mod import;
 mod lifecycle;
 mod logs;
 mod plugins;
@@ -37,10 +38,11 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             submit(&client, output, form, idempotency_key.as_deref(), *wait).await
         }
         Command::Render { form } => {
-            let answer = client.post("/api/v1/render", read(form)?, None).await?;
+            let answer = client.post("/api/v1/render", read(&form.file)?, None).await?;
             printer::json(&answer);
             Ok(())
         }
+        Command::Import(command) => import::run(&client, output, command).await,
         Command::List { namespace, limit } => {
             list(&client, output, namespace.as_deref(), *limit).await
         }
@@ -102,16 +104,15 @@ fn job_path(id: &str) -> String {
 }
 
 /// Reads a form; it is sent as it stands, so that the host sees exactly what the user wrote.
-fn read(form: &Form) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| {
-        Failure::Input(format!("cannot read {}: {error}", form.file.display()))
-    };
-    if form.file == Path::new("-") {
+fn read(file: &Path) -> Result<String, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::Input(format!("cannot read {}: {error}", file.display()));
+    if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
         return Ok(text);
     }
-    std::fs::read_to_string(&form.file).map_err(unreadable)
+    std::fs::read_to_string(file).map_err(unreadable)
 }
 
 /// Reads an answer as a wire type. A newer host may have changed what an older client knows.
@@ -138,7 +139,7 @@ async fn submit(
     wait: bool,
 ) -> Result<(), Failure> {
     let key = key.map_or_else(random_key, str::to_owned);
-    let answer = submit_to(client, JOBS, &read(form)?, &key).await?;
+    let answer = submit_to(client, JOBS, &read(&form.file)?, &key).await?;
     let job: JobView = typed(&answer)?;
     for warning in &job.warnings {
         printer::talk(&format!("warning: {warning}"));

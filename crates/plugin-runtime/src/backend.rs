@@ -16,7 +16,7 @@ use crate::engine;
 use crate::error::{LoadError, StartError};
 use crate::limits::{CallLimits, SLOT_WAIT};
 use crate::runners::{Loadable, Runners};
-use crate::sandbox::{Call, Fault, Guest, Run, Sandboxes};
+use crate::sandbox::{Call, Checked, Fault, Guest, Run, Sandboxes};
 use crate::worker::run::contents;
 use crate::worker::wire::Contents;
 
@@ -134,12 +134,21 @@ impl Backend {
             (Self::Apart(runners), Handle::Apart(component)) => {
                 runners.call(component.clone(), call, json).await
             }
-            // A handle comes from the one backend of its runtime.
-            _ => Run {
-                outcome: Err(Fault::Failed("it was loaded elsewhere".to_owned())),
-                log: Vec::new(),
-                memory_bytes: 0,
-            },
+            _ => elsewhere(),
+        }
+    }
+
+    /// Calls `validate` of a component and, if it finds nothing, `convert`.
+    pub(crate) async fn validate_and_convert(&self, handle: &Handle, json: String) -> Checked {
+        match (self, handle) {
+            (Self::Here { sandboxes, slots, .. }, Handle::Here(guest)) => {
+                let Some(_slot) = slot(slots).await else { return (no_slot(), None) };
+                sandboxes.validate_and_convert(guest, &json).await
+            }
+            (Self::Apart(runners), Handle::Apart(component)) => {
+                runners.validate_and_convert(component.clone(), json).await
+            }
+            _ => (elsewhere(), None),
         }
     }
 }
@@ -152,5 +161,10 @@ async fn slot(slots: &Semaphore) -> Option<tokio::sync::SemaphorePermit<'_>> {
 }
 
 fn no_slot<R>() -> Run<R> {
-    Run { outcome: Err(Fault::NoSlot), log: Vec::new(), memory_bytes: 0 }
+    Run::without_answer(Fault::NoSlot)
+}
+
+/// Never seen: a handle comes from the one backend of its runtime.
+fn elsewhere<R>() -> Run<R> {
+    Run::without_answer(Fault::Failed("it was loaded elsewhere".to_owned()))
 }

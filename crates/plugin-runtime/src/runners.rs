@@ -16,14 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use training::PluginDigest;
 
-use crate::bindings::Description;
+use crate::bindings::{self, Description};
 use crate::cache::Code;
 use crate::compiler::read_frame;
 use crate::error::LoadError;
 use crate::finish::finish;
 use crate::limits::{COMPONENTS, CallLimits, SLOT_WAIT};
 use crate::process;
-use crate::sandbox::{Call, Fault, Run};
+use crate::sandbox::{Call, Checked, Fault, Run};
 use crate::walls::Walls;
 use crate::worker;
 use crate::worker::wire::{
@@ -77,13 +77,9 @@ struct Runner {
     buffer: Vec<u8>,
 }
 
-/// What a runner answered, and where in its buffer the answer begins.
-struct Called {
-    ended: Ended,
-    log: Vec<crate::guest_log::Line>,
-    memory_bytes: u64,
-    answer: Vec<u8>,
-}
+/// What a runner answered to a call: a [`Response::Called`] with its answer after it, perhaps a
+/// second one after that.
+struct Called(Vec<u8>);
 
 impl Runners {
     /// Starts `count` runners, and fails if one of them cannot be started.
@@ -144,6 +140,26 @@ impl Runners {
         answer(finish(&self.tasks, exchange).await)
     }
 
+    /// Calls `validate` and, if it finds nothing, `convert`, with one message there and one back.
+    pub(crate) async fn validate_and_convert(
+        self: &Arc<Self>,
+        component: Loadable,
+        json: String,
+    ) -> Checked {
+        let Some(slot) = self.slot().await else { return (no_slot(), None) };
+        let (this, call) = (Arc::clone(self), Call::ValidateAndConvert);
+        let exchange = async move { this.exchange(slot, &component, call, &json, &mut None).await };
+        let called = match finish(&self.tasks, exchange).await {
+            Ok(called) => called,
+            Err(fault) => return (Run::without_answer(fault), None),
+        };
+        let (validated, rest) = first_of::<Vec<bindings::Finding>>(&called.0);
+        if !validated.outcome.as_ref().is_ok_and(Vec::is_empty) {
+            return (validated, None);
+        }
+        (validated, Some(only(rest)))
+    }
+
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         let slots = &self.slots;
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
@@ -168,7 +184,8 @@ impl Runners {
                 Fault::NoSlot
             })?,
         };
-        let patience = self.limits.deadline + SILENCE;
+        let functions = if call == Call::ValidateAndConvert { 2 } else { 1 };
+        let patience = functions * self.limits.deadline + SILENCE;
         let talk = tokio::time::timeout(patience, runner.talk(component, call, json, contents));
         match talk.await {
             Ok(Ok(called)) => {
@@ -311,11 +328,11 @@ impl Runner {
         };
         self.slow |= slow;
         self.busy += started.elapsed();
-        let (response, rest) = wire::split(&self.buffer)?;
-        let Response::Called { ended, log, memory_bytes } = response else {
-            return Err(unexpected());
-        };
-        Ok(Ok(Called { ended, log, memory_bytes, answer: rest.to_vec() }))
+        let (response, _) = wire::split(&self.buffer)?;
+        let Response::Called { .. } = response else { return Err(unexpected()) };
+        // The next answer is often as large, and its buffer is made anew only if it is not.
+        let next = Vec::with_capacity(self.buffer.len());
+        Ok(Ok(Called(std::mem::replace(&mut self.buffer, next))))
     }
 
     async fn say(&mut self, request: &Request<'_>) -> io::Result<()> {
@@ -341,21 +358,45 @@ fn unexpected() -> io::Error {
 /// everything else about it is checked where answers of guests are.
 fn answer<R: DeserializeOwned>(called: Result<Called, Fault>) -> Run<R> {
     match called {
-        Ok(Called { ended, log, memory_bytes, answer }) => {
-            let outcome = match ended {
-                Ended::Answer => wire::parse(&answer)
-                    .map_err(|error| Fault::Failed(format!("its answer cannot be read: {error}"))),
-                Ended::TimedOut => Err(Fault::TimedOut),
-                Ended::Failed(detail) => Err(Fault::Failed(detail)),
-            };
-            Run { outcome, log, memory_bytes }
-        }
-        Err(fault) => Run { outcome: Err(fault), log: Vec::new(), memory_bytes: 0 },
+        Ok(called) => only(&called.0),
+        Err(fault) => Run::without_answer(fault),
     }
 }
 
+/// What one function did, after which nothing may follow.
+fn only<R: DeserializeOwned>(frame: &[u8]) -> Run<R> {
+    let (mut run, rest) = first_of(frame);
+    if run.outcome.is_ok() && !rest.is_empty() {
+        run.outcome = Err(Fault::Failed("its answer is followed by another".to_owned()));
+    }
+    run
+}
+
+/// What the first function of a frame did, and what follows it.
+fn first_of<R: DeserializeOwned>(frame: &[u8]) -> (Run<R>, &[u8]) {
+    let unreadable = |error| Fault::Failed(format!("its answer cannot be read: {error}"));
+    let (ended, log, memory_bytes, took_us, rest) = match wire::split(frame) {
+        Ok((Response::Called { ended, log, memory_bytes, took_us }, rest)) => {
+            (ended, log, memory_bytes, took_us, rest)
+        }
+        Ok((Response::Loaded(_), _)) => {
+            return (Run::without_answer(unreadable(unexpected())), &[]);
+        }
+        Err(error) => return (Run::without_answer(unreadable(error)), &[]),
+    };
+    let (outcome, rest) = match ended {
+        Ended::Answer => match wire::split(rest) {
+            Ok((answer, rest)) => (Ok(answer), rest),
+            Err(error) => (Err(unreadable(error)), &[][..]),
+        },
+        Ended::TimedOut => (Err(Fault::TimedOut), rest),
+        Ended::Failed(detail) => (Err(Fault::Failed(detail)), rest),
+    };
+    (Run { outcome, log, memory_bytes, took: Duration::from_micros(took_us) }, rest)
+}
+
 fn no_slot<R>() -> Run<R> {
-    Run { outcome: Err(Fault::NoSlot), log: Vec::new(), memory_bytes: 0 }
+    Run::without_answer(Fault::NoSlot)
 }
 
 fn unfit(unfit: Unfit) -> LoadError {

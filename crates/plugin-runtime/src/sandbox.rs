@@ -2,7 +2,7 @@
 //! that neither state nor memory of one call reaches the next. The same code runs in the host's
 //! own process and in a runner.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{
@@ -16,13 +16,16 @@ use crate::guest_log::{GuestLog, Line};
 use crate::limits::{Budget, CallLimits, HANDLES, RESULT_BYTES, TEXT_BYTES};
 use crate::text;
 
-/// The exported functions.
+/// The exported functions, and two of them in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Call {
     Describe,
     Validate,
     Convert,
     Interpret,
+    /// [`Call::Validate`] and, if that finds nothing, [`Call::Convert`], each in an instance of its
+    /// own.
+    ValidateAndConvert,
 }
 
 impl Call {
@@ -32,6 +35,7 @@ impl Call {
             Self::Validate => "validate",
             Self::Convert => "convert",
             Self::Interpret => "interpret",
+            Self::ValidateAndConvert => "validate, convert",
         }
     }
 }
@@ -59,7 +63,20 @@ pub(crate) struct Run<R> {
     pub(crate) log: Vec<Line>,
     /// Linear memory it had at most.
     pub(crate) memory_bytes: u64,
+    /// From before the guest was instantiated until it had answered, where it ran.
+    pub(crate) took: Duration,
 }
+
+impl<R> Run<R> {
+    /// A call that has no answer and left nothing else, either.
+    pub(crate) fn without_answer(fault: Fault) -> Self {
+        Self { outcome: Err(fault), log: Vec::new(), memory_bytes: 0, took: Duration::ZERO }
+    }
+}
+
+/// What a plugin says of a job: what is wrong with it or, if nothing is, what becomes of it.
+pub(crate) type Checked =
+    (Run<Vec<bindings::Finding>>, Option<Run<Result<bindings::Plan, bindings::Failure>>>);
 
 /// What a store holds for its one call.
 #[derive(Debug)]
@@ -88,7 +105,7 @@ impl Guest {
         match call {
             Call::Describe => &self.describe,
             Call::Validate => &self.validate,
-            Call::Convert => &self.convert,
+            Call::Convert | Call::ValidateAndConvert => &self.convert,
             Call::Interpret => &self.interpret,
         }
     }
@@ -171,6 +188,16 @@ impl Sandboxes {
         self.run(guest, call, (json,), |_, _| Ok(())).await
     }
 
+    /// Calls `validate` and, if it finds nothing, `convert`.
+    pub(crate) async fn validate_and_convert(&self, guest: &Guest, json: &str) -> Checked {
+        let validated: Run<Vec<bindings::Finding>> = self.call(guest, Call::Validate, json).await;
+        if !validated.outcome.as_ref().is_ok_and(Vec::is_empty) {
+            return (validated, None);
+        }
+        let converted = self.call(guest, Call::Convert, json).await;
+        (validated, Some(converted))
+    }
+
     async fn run<P, R>(
         &self,
         guest: &Guest,
@@ -186,7 +213,8 @@ impl Sandboxes {
         P: ComponentNamedList + Lower + Send + Sync,
         R: Lift + Send + Sync + 'static,
     {
-        let mut store = self.store(Instant::now());
+        let started = Instant::now();
+        let mut store = self.store(started);
         let outcome = async {
             let instance = guest.pre.instantiate_async(&mut store).await?;
             check(&mut store, &instance)?;
@@ -197,7 +225,8 @@ impl Sandboxes {
         .await;
         let CallState { budget, log } = store.into_data();
         let outcome = outcome.map_err(|error| fault(&error, &log));
-        Run { outcome, log: log.into_lines(), memory_bytes: budget.used() }
+        let took = started.elapsed();
+        Run { outcome, log: log.into_lines(), memory_bytes: budget.used(), took }
     }
 
     /// A store with every limit set. The deadline must stand before the guest is instantiated: its

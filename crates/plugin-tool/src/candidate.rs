@@ -234,6 +234,7 @@ pub(crate) fn admitted(
         algorithm: info.algorithm(),
         origin,
         resources: spec.resources,
+        exact: &spec.exact,
     };
     admit(&planned.conversion, &info.kinds, owner, policy).map(|admitted| admitted.bundle)
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use training::form::Form;
-use training::job::{Attempt, ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::job::{Attempt, ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
 use training::ports::{ConversionInput, FieldError, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace, submit};
 
@@ -27,7 +27,8 @@ pub(crate) fn from_form(
             "The form names `{name}`, and this plugin serves {}.",
             info.algorithms.join(", ")
         );
-        return Err(vec![FieldError::new("/algorithm", "unknown-algorithm", detail)]);
+        let pointer = submit::algorithm_pointer(&form);
+        return Err(vec![FieldError::new(pointer, "unknown-algorithm", detail)]);
     }
     submit::read_form(plugins, Some(info), &[], form)
 }
@@ -146,6 +147,7 @@ impl JobText {
                 instance_count: self.resources.instance_count.max(1),
                 volume_size_gb: self.resources.volume_size_gb,
             },
+            exact: Exact::default(),
             max_runtime_seconds: self.max_runtime_seconds.filter(|seconds| *seconds > 0),
             max_pending_seconds: None,
             attempt: Attempt { number: self.attempt.max(1), first: None },

@@ -93,7 +93,7 @@ async fn render_form(args: &RenderArgs, form: &Path) -> Outcome<()> {
         Ok(loaded) => loaded,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    let Form { spec, member } = match job::from_form(&*runtime, &found.info, form) {
+    let Form { spec, places } = match job::from_form(&*runtime, &found.info, form) {
         Ok(form) => form,
         Err(errors) => return Ok(Err(listed("", &errors))),
     };
@@ -102,7 +102,7 @@ async fn render_form(args: &RenderArgs, form: &Path) -> Outcome<()> {
     let converted = submit::convert(&*runtime, &found.info, id, spec, terms).await;
     Ok(match converted {
         Ok(converted) => print_converted(&converted, args),
-        Err(error) => Err(explained(error.pointing_into_form(&member))),
+        Err(error) => Err(explained(error.pointing_into_form(&places))),
     })
 }
 

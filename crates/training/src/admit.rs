@@ -11,10 +11,12 @@
 //! | `metadata` | namespace, labels, annotations |
 //! | `lifetime` | that no member removes a workload by itself |
 //! | `pod`, `security` | access to nodes, identities, Pod Security Standards |
+//! | `exact` | amounts that plugins cannot count |
 //! | `ceiling`, `quantity`, `storage` | that nobody gets more than was asked for |
 //! | `images`, `secrets`, `references` | where images come from, what is refered to |
 
 mod ceiling;
+mod exact;
 mod images;
 mod lifetime;
 mod metadata;
@@ -36,7 +38,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::id::{JobId, JobName, Namespace};
-use crate::job::{JobSpec, Resources};
+use crate::job::{Exact, JobSpec, Resources};
 use crate::manifest::{ANNOTATION_BUNDLE, Bundle, Manifest, ObjectRef, Role};
 use crate::ports::{Conversion, FieldError, PluginKind};
 
@@ -66,6 +68,8 @@ pub struct Owner<'a> {
     pub origin: &'a str,
     /// What the user asked for: the ceiling of every pod, and of all pods together.
     pub resources: Resources,
+    /// The same more exactly, as far as the form says it.
+    pub exact: &'a Exact,
 }
 
 /// A bundle that may be applied.
@@ -141,6 +145,17 @@ pub fn check_form(spec: &JobSpec, policy: &Policy) -> Vec<FieldError> {
     errors
 }
 
+/// Whether a bundle makes a volume, wherever its claim stands.
+pub(crate) fn makes_claims(bundle: &Bundle) -> bool {
+    let mut found = false;
+    for manifest in bundle.manifests() {
+        report::each_object(&manifest.document, "", &mut |members, _| {
+            found = found || storage::is_claim(members);
+        });
+    }
+    found
+}
+
 /// Writes the digest of the bundle, as it is without this mark, on each of its objects.
 fn mark_with_digest(bundle: Bundle, report: &mut Report) -> Bundle {
     let digest = Value::from(bundle.digest().to_string());
@@ -188,6 +203,7 @@ impl Admission<'_> {
     }
 
     fn check_spec(&self, spec: &mut Value, at: &str, report: &mut Report) {
+        exact::write(spec, at, self.owner, report);
         lifetime::check(spec, at, self.policy, report);
         pod::complete(spec, at, self.policy, report);
         pod::check(spec, at, self.policy, report);

@@ -1,21 +1,29 @@
-//! Parses a job form: the nested dialect of the predecessor and the fields of its web form. All
-//! mistakes are answered at once, each with a pointer to its field.
+//! Parses a job form: the nested dialect of the predecessor with the fields of its web form, or the
+//! flat dialect of the predecessor before. All mistakes are answered at once, each with a pointer to
+//! its field.
 //!
 //! `form.rs` is the form from top to bottom; `form/reader.rs` reads typed members and collects
 //! mistakes; `form/{algorithm,channels,values}.rs` hold the larger parts and single values.
+//! `form/flat.rs` rewrites the flat dialect as the nested one, with `form/quantities.rs` and
+//! `form/typing.rs` for what it writes as text; `form/places.rs` leads mistakes back.
 
 mod algorithm;
 mod channels;
-mod reader;
+mod flat;
+mod places;
+pub(crate) mod quantities;
+pub(crate) mod reader;
 #[cfg(test)]
 mod tests;
+pub(crate) mod typing;
 mod values;
 
 use serde_json::{Map, Value};
 
-use crate::job::{Attempt, JobSpec, Resources, Spread};
-use crate::ports::FieldError;
+use crate::job::{Attempt, Exact, JobSpec, Resources, Spread};
+use crate::ports::{FieldError, PluginInfo};
 use crate::{ClusterName, JobName, Namespace};
+pub use places::Places;
 use reader::{Fields, Mistakes};
 
 /// The priority of a job whose form names none, in the middle of 1 … 1000.
@@ -27,10 +35,40 @@ const MAX_SECONDS: u32 = 30 * 24 * 3600;
 
 /// What a form is checked against besides itself.
 pub struct Surroundings<'a> {
-    /// Every name of the algorithm that has this name, canonical first; empty if unknown.
-    pub aliases: &'a dyn Fn(&str) -> Vec<String>,
+    /// What serves the algorithm that the form names; `None` if nothing does.
+    pub serving: Option<Serving<'a>>,
     /// Clusters that were seen; empty if none ever was, and nothing is checked then.
     pub clusters: &'a [ClusterName],
+}
+
+/// A plugin, as far as a form depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Serving<'a> {
+    /// Every name of its algorithm, canonical first.
+    pub algorithms: &'a [String],
+    /// JSON Schema of its hyperparameters.
+    pub schema: &'a str,
+}
+
+impl<'a> From<&'a PluginInfo> for Serving<'a> {
+    fn from(plugin: &'a PluginInfo) -> Self {
+        Self { algorithms: &plugin.algorithms, schema: &plugin.schema }
+    }
+}
+
+impl Surroundings<'_> {
+    fn serving(&self, algorithm: &str) -> Option<Serving<'_>> {
+        self.serving.filter(|serving| serving.algorithms.iter().any(|name| name == algorithm))
+    }
+
+    /// Every name of an algorithm; empty if nothing serves it.
+    fn names_of(&self, algorithm: &str) -> &[String] {
+        self.serving(algorithm).map_or(&[], |serving| serving.algorithms)
+    }
+
+    fn schema_of(&self, algorithm: &str) -> Option<typing::Schema> {
+        self.serving(algorithm).map(|serving| typing::Schema::parse(serving.schema))
+    }
 }
 
 /// A form with mistakes, and what is known of it nevertheless.
@@ -39,6 +77,8 @@ pub struct Surroundings<'a> {
 pub struct Mistaken {
     /// Every mistake, in the order of reading.
     pub errors: Vec<FieldError>,
+    /// Where further mistakes would stand.
+    pub places: Places,
     /// The algorithm and its hyperparameters if they could be read, so that the caller can check
     /// these, too, before it answers.
     pub hyperparameters: Option<Box<Hyperparameters>>,
@@ -60,8 +100,8 @@ pub struct Hyperparameters {
 pub struct Form {
     /// What it asks for.
     pub spec: JobSpec,
-    /// See [`Hyperparameters::member`].
-    pub member: String,
+    /// Where its parts stand.
+    pub places: Places,
 }
 
 /// Reads a form. Callers want [`read_form`](crate::submit::read_form), which also checks what its
@@ -70,19 +110,51 @@ pub struct Form {
 /// # Errors
 /// Every mistake.
 pub fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mistaken> {
+    let sent = Mistakes::default();
+    let flat = flat::is_flat(&form).then(|| flat_form(&form, around, &sent)).flatten();
+    let (nested, exact, places) = match flat {
+        Some(flat) => (Some(flat.nested), flat.exact, Some(flat.places)),
+        None => (None, Exact::default(), None),
+    };
     let mistakes = Mistakes::default();
-    mistakes.check_texts(&form);
-    let mut hyperparameters = None;
-    let read = Fields::open(&form, "", &mistakes)
-        .and_then(|fields| read_form(&fields, around, &mut hyperparameters));
-    let errors = mistakes.into_errors();
-    match read {
-        Some(spec) if errors.is_empty() => {
-            let member = hyperparameters.map_or_else(String::new, |found| found.member);
-            Ok(Form { spec: JobSpec { request: echo(form), ..spec }, member })
-        }
-        _ => Err(Mistaken { errors, hyperparameters: hyperparameters.map(Box::new) }),
+    let read = read_nested(nested.as_ref().unwrap_or(&form), around, &mistakes);
+    let member = read.found.as_ref().map_or_else(String::new, |found| found.member.clone());
+    let read_from_flat = places.is_some();
+    let places = places.unwrap_or_else(|| Places::nested(member));
+    for error in mistakes.into_errors() {
+        let pointer = if read_from_flat { places.of(&error.pointer) } else { error.pointer };
+        sent.add(pointer, &error.code, error.detail);
     }
+    let errors = sent.into_errors();
+    match read.spec {
+        Some(spec) if errors.is_empty() => {
+            Ok(Form { spec: JobSpec { request: echo(form), exact, ..spec }, places })
+        }
+        _ => Err(Mistaken { errors, places, hyperparameters: read.found.map(Box::new) }),
+    }
+}
+
+/// Rewrites a flat form. `None` is one that is no object.
+fn flat_form(form: &Value, around: &Surroundings<'_>, mistakes: &Mistakes) -> Option<flat::Flat> {
+    mistakes.check_texts(form, "hyperparameters");
+    let fields = Fields::open(form, "", mistakes)?;
+    Some(flat::rewrite(&fields, around))
+}
+
+/// What was read of a form.
+#[derive(Default)]
+struct Read {
+    spec: Option<JobSpec>,
+    found: Option<Hyperparameters>,
+}
+
+fn read_nested(form: &Value, around: &Surroundings<'_>, mistakes: &Mistakes) -> Read {
+    mistakes.check_texts(form, "customHyperparameters");
+    let mut read = Read::default();
+    if let Some(fields) = Fields::open(form, "", mistakes) {
+        read.spec = read_form(&fields, around, &mut read.found);
+    }
+    read
 }
 
 /// `None` only if a mistake was recorded.
@@ -142,6 +214,7 @@ fn read_form(
     let pvc_name =
         form.text("pvcName", 253).and_then(|name| form.parsed("pvcName", values::dns_label(name)));
     let entrypoint = form.text("entrypoint", 4096);
+    flat::refuse_in_nested(form);
     form.only(&[
         "jobName",
         "namespace",
@@ -168,6 +241,7 @@ fn read_form(
         priority,
         algorithm: algorithm.name?,
         resources,
+        exact: Exact::default(),
         max_runtime_seconds,
         max_pending_seconds,
         attempt: Attempt::FIRST,
@@ -250,9 +324,40 @@ fn check_custom_keys(form: &Fields<'_>, custom: &Map<String, Value>) {
     }
 }
 
-/// A pointer to a member of what `parent` points to.
-pub fn pointer(parent: &str, member: &str) -> String {
-    reader::join(parent, member)
+/// The algorithm that a form names, under whatever name, if it can be read at all.
+pub(crate) fn algorithm_of(form: &Value) -> Option<&str> {
+    if flat::is_flat(form) {
+        return flat::algorithm(form).map(|(_, name)| name);
+    }
+    let algorithm = form.get("algorithm")?;
+    algorithm.as_str().or_else(|| algorithm.get("algorithmName")?.as_str())
+}
+
+/// Where a form names its algorithm.
+pub(crate) fn algorithm_pointer(form: &Value) -> &'static str {
+    match flat::algorithm(form) {
+        Some(("framework", _)) if flat::is_flat(form) => "/framework",
+        _ if flat::is_flat(form) => "/jobType",
+        _ => "/algorithm",
+    }
+}
+
+/// The name of the job that a form asks for, if it can be read at all.
+pub(crate) fn name_of(form: &Value) -> Option<&str> {
+    form.get(name_member(form))?.as_str()
+}
+
+/// Gives the job that a form asks for another name.
+pub fn rename(form: &mut Value, name: String) {
+    let member = name_member(form);
+    if let Some(members) = form.as_object_mut() {
+        members.insert(member.to_owned(), Value::from(name));
+    }
+}
+
+/// The member that holds the name of the job.
+pub fn name_member(form: &Value) -> &'static str {
+    if flat::is_flat(form) { "name" } else { "jobName" }
 }
 
 /// The form for answers: as it was sent, with the algorithm always an object.

@@ -22,6 +22,29 @@ pub struct Resources {
     pub volume_size_gb: u32,
 }
 
+/// What a form says more exactly than in whole cores and GiB. Plugins count in whole ones, rounded
+/// up; the host writes the exact amounts into their manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exact {
+    /// Thousandths of a core of each instance; `None` if they are the whole cores.
+    pub cpu: Option<Amount>,
+    /// Bytes of each instance; `None` if they are the whole GiB.
+    pub memory: Option<Amount>,
+    /// Bytes of the volume to create; `None` if they are the whole Gi.
+    pub volume_bytes: Option<u64>,
+    /// Storage class of the volume to create; `None` leaves it to the plugin.
+    pub storage_class: Option<String>,
+}
+
+/// What the scheduler reserves, and what a container may use at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// The reservation.
+    pub request: u64,
+    /// The bound, not below the reservation.
+    pub limit: u64,
+}
+
 /// What a data channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelType {
@@ -118,6 +141,8 @@ pub struct JobSpec {
     pub algorithm: String,
     /// Compute resources.
     pub resources: Resources,
+    /// The same more exactly, as far as the form says it.
+    pub exact: Exact,
     /// Longest run in seconds; `None` for no limit.
     pub max_runtime_seconds: Option<u32>,
     /// Longest time in seconds from acceptance to the start; `None` for no limit.
@@ -154,9 +179,11 @@ impl JobSpec {
     /// What a run of this job takes from a cluster: the workers, and a head without GPUs.
     pub fn demand(&self) -> Demand {
         let pods = u64::from(self.resources.instance_count) + 1;
+        let cpu = u64::from(self.resources.cpu_cores) * 1000;
+        let memory = u64::from(self.resources.memory_gib) << 30;
         Demand {
-            cpu_millis: u64::from(self.resources.cpu_cores) * 1000 * pods,
-            memory_bytes: (u64::from(self.resources.memory_gib) << 30) * pods,
+            cpu_millis: self.exact.cpu.map_or(cpu, |cpu| cpu.request).saturating_mul(pods),
+            memory_bytes: self.exact.memory.map_or(memory, |all| all.request).saturating_mul(pods),
             gpus: u64::from(self.resources.gpu_count) * u64::from(self.resources.instance_count),
         }
     }

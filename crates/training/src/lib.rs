@@ -25,6 +25,7 @@ pub mod explain;
 pub mod form;
 pub mod hold;
 pub mod id;
+pub mod import;
 pub mod inspect;
 pub mod intent;
 pub mod job;

@@ -20,7 +20,7 @@ use crate::ports::{
 };
 
 pub use conversion::{Converted, Terms, convert};
-pub use reading::{algorithm_of, audience_of, read_form};
+pub use reading::{algorithm_of, algorithm_pointer, audience_of, read_form};
 
 /// What a submission needs.
 #[derive(Clone)]
@@ -79,6 +79,8 @@ pub enum SubmitError {
         name: String,
         /// What there is.
         known: Vec<String>,
+        /// Where the form names it.
+        pointer: String,
     },
     /// A job of this name exists, or is not proven gone.
     #[error("the name is taken by job `{id}`")]
@@ -138,7 +140,11 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
             .collect();
         return Err(match quarantined(&*ports.plugins, &spec.algorithm) {
             Some(plugin) => SubmitError::Plugin(PluginFault::Quarantined { plugin }),
-            None => SubmitError::UnknownAlgorithm { name: spec.algorithm, known },
+            None => SubmitError::UnknownAlgorithm {
+                name: spec.algorithm,
+                known,
+                pointer: "/algorithm/algorithmName".to_owned(),
+            },
         });
     };
     let id = JobId::from_name(&spec.name, ports.ids.next());

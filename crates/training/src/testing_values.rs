@@ -4,7 +4,9 @@ use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::id::{ClusterName, JobId, JobName, Namespace, Sha256Digest};
-use crate::job::{Attempt, Demand, FailureClass, Job, JobSpec, Provenance, Resources, Spread};
+use crate::job::{
+    Attempt, Demand, Exact, FailureClass, Job, JobSpec, Provenance, Resources, Spread,
+};
 use crate::manifest::{Bundle, Manifest, Role};
 use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::Cluster;
@@ -115,6 +117,7 @@ pub(crate) fn spec(name: &str) -> JobSpec {
             instance_count: 1,
             volume_size_gb: 0,
         },
+        exact: Exact::default(),
         max_runtime_seconds: None,
         max_pending_seconds: None,
         attempt: Attempt::FIRST,

@@ -80,9 +80,9 @@ pub enum VerifyError {
     Store(#[source] StoreError),
 }
 
-/// Reads a stored form, given every name of its algorithm.
+/// Reads a stored form, given the plugin that served it.
 pub type ReadForm<'a> =
-    &'a (dyn Fn(Value, &[String]) -> Result<JobSpec, Vec<FieldError>> + Send + Sync);
+    &'a (dyn Fn(Value, &PluginInfo) -> Result<JobSpec, Vec<FieldError>> + Send + Sync);
 
 /// Repeats the conversion of a stored job and compares.
 ///
@@ -140,7 +140,7 @@ fn rebuild(
     plugin: &PluginInfo,
     read_form: ReadForm<'_>,
 ) -> Result<Result<ConversionInput, String>, VerifyError> {
-    let spec = match read_form(job.request.clone(), &plugin.algorithms) {
+    let spec = match read_form(job.request.clone(), plugin) {
         Ok(spec) => spec,
         Err(errors) => {
             let list: Vec<String> =
@@ -255,6 +255,7 @@ fn compare_bundle(
         algorithm: plugin.algorithm(),
         origin: &ports.origin,
         resources: input.spec.resources,
+        exact: &input.spec.exact,
     };
     let bundle = match admit(conversion, &plugin.kinds, owner, &ports.policy) {
         Ok(admitted) => admitted.bundle,

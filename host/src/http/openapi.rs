@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::live::Live;
-use super::{App, algorithms, clusters, health, jobs, metrics, plugins, render};
+use super::{App, algorithms, clusters, health, imports, jobs, metrics, plugins, render};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -56,6 +56,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::logs::read_job_logs))
         .routes(routes!(jobs::verify::verify_job))
         .routes(routes!(render::render_job))
+        .routes(routes!(imports::import_from_sagemaker))
         .routes(routes!(clusters::list_clusters))
         .routes(routes!(clusters::list_cluster_summaries))
         .routes(routes!(clusters::resources::list_cluster_resources))

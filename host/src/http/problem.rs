@@ -56,6 +56,14 @@ impl Failure {
         }
     }
 
+    /// What is wrong with a form, if that is why; everything else stays a failure.
+    pub(crate) fn into_mistakes(self) -> Result<Vec<FieldProblem>, Self> {
+        match self.code {
+            ErrorCode::InvalidForm | ErrorCode::UnknownAlgorithm => Ok(self.errors),
+            _ => Err(self),
+        }
+    }
+
     /// No job has this id.
     pub(crate) fn no_job() -> Self {
         Self::refusal(ErrorCode::JobNotFound, "There is no training job with this id.")
@@ -122,12 +130,12 @@ impl Failure {
     pub(crate) fn submit(error: SubmitError) -> Self {
         match error {
             SubmitError::Invalid(errors) => Self::form(errors),
-            SubmitError::UnknownAlgorithm { name, known } => {
+            SubmitError::UnknownAlgorithm { name, known, pointer } => {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let detail = format!("No plugin serves the algorithm `{name}`. Known: {known}.");
                 Self {
                     errors: vec![FieldProblem {
-                        pointer: "/algorithm/algorithmName".to_owned(),
+                        pointer,
                         code: "unknown-algorithm".to_owned(),
                         detail: detail.clone(),
                     }],

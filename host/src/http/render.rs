@@ -21,10 +21,9 @@ pub(super) async fn render_job(
     body: JsonBody,
 ) -> Result<Json<RenderView>, Failure> {
     let form = read_form(&app, body.value)?;
-    let member = form.member.clone();
     let rendered = submit::render(&app.ports, form.spec)
         .await
-        .map_err(|error| Failure::submit(error.pointing_into_form(&member)))?;
+        .map_err(|error| Failure::submit(error.pointing_into_form(&form.places)))?;
     Ok(Json(RenderView {
         manifests: view::manifests(&rendered.bundle),
         policies: rendered.policies,

@@ -320,7 +320,10 @@ pub struct Hyperparameters {
     #[schemars(title = "Timing", extend("x-group" = "Launcher"))]
     pub wall_clock_breakdown: bool,
     /// `auto` is one for each GPU, and one without GPUs.
-    #[schemars(title = "Processes per pod", extend("x-group" = "Launcher"))]
+    #[schemars(
+        title = "Processes per pod",
+        extend("x-group" = "Launcher", "x-form-field" = "workersPerNode")
+    )]
     pub nproc_per_node: Count,
     /// Port of the first pod, where the others meet.
     #[serde(deserialize_with = "whole")]

@@ -170,7 +170,10 @@ pub struct Hyperparameters {
     #[schemars(title = "Log level", extend("x-group" = "Stalls and logs"))]
     pub log_level: LogLevel,
     /// `auto` is one for each GPU, and one without GPUs.
-    #[schemars(title = "Processes per pod", extend("x-group" = "Launcher"))]
+    #[schemars(
+        title = "Processes per pod",
+        extend("x-group" = "Launcher", "x-form-field" = "workersPerNode")
+    )]
     pub slots_per_worker: Count,
     /// Folder where the user of the image looks for its keys. For several pods.
     #[schemars(title = "Keys", extend("x-group" = "Launcher", "pattern" = "^/[A-Za-z0-9._/-]+$"))]

@@ -274,7 +274,10 @@ pub struct Hyperparameters {
     )]
     pub cpu_offload: bool,
     /// `auto` is one for each GPU, and one without GPUs.
-    #[schemars(title = "Processes per pod", extend("x-group" = "Launcher"))]
+    #[schemars(
+        title = "Processes per pod",
+        extend("x-group" = "Launcher", "x-form-field" = "workersPerNode")
+    )]
     pub nproc_per_node: Count,
     /// How pods get their numbers: `static` takes those of the Job, `c10d` gives them away
     /// as pods come, and again after a restart.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Value, json};
 use training::id::{JobId, JobName, Namespace};
-use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
 use training::ports::{Audience, ConversionInput, Plugins};
 use xgboost::Xgboost;
 
@@ -151,6 +151,7 @@ fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
             instance_count: 1,
             volume_size_gb: 50,
         },
+        exact: Exact::default(),
         max_runtime_seconds: Some(14400),
         max_pending_seconds: None,
         attempt: training::job::Attempt::FIRST,

@@ -2,7 +2,7 @@
 //! plugin, runs where guests run, is counted, logged, and weighed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -21,10 +21,11 @@ use crate::answer;
 use crate::bindings;
 use crate::catalog;
 use crate::changes;
+use crate::gate;
 use crate::guest_log;
 use crate::input::write_job;
 use crate::plugin::{LoadedPlugin, as_plugin_fault};
-use crate::sandbox::{Call, Fault, Run};
+use crate::sandbox::{Call, Checked, Fault, Run};
 
 impl PluginRuntime {
     fn find(&self, digest: &PluginDigest) -> Result<Arc<LoadedPlugin>, PluginFault> {
@@ -55,20 +56,71 @@ impl PluginRuntime {
     where
         R: Lift + DeserializeOwned + Send + Sync + 'static,
     {
-        let info = &plugin.info;
-        if self.catalog.load().quarantine(&info.digest).is_some() {
-            return Err(PluginFault::Quarantined { plugin: info.name.clone() });
-        }
-        let Some(_place) = plugin.gate.enter().await else {
-            count(plugin, call, "busy");
-            return Err(PluginFault::Busy);
-        };
+        let _place = self.enter(plugin, call).await?;
         let span = span(call, plugin, subject);
         let started = Instant::now();
         let run = self.run(plugin, call, json).instrument(span.clone()).await;
         let took = started.elapsed();
-        span.record("duration_us", u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        span.in_scope(|| guest_log::publish(&run.log, &info.name, subject));
+        span.record("duration_us", micros(took));
+        span.in_scope(|| self.account(plugin, call, subject, run, took))
+    }
+
+    /// `validate` and, if it finds nothing, `convert`, under one span and in one place of the gate.
+    async fn call_both(
+        &self,
+        plugin: &LoadedPlugin,
+        input: &ConversionInput,
+    ) -> Result<Result<Result<bindings::Plan, bindings::Failure>, Vec<FieldError>>, PluginFault>
+    {
+        let (call, subject) = (Call::ValidateAndConvert, input.id.as_str());
+        let json = job_text(plugin, call, input)?;
+        let _place = self.enter(plugin, call).await?;
+        let span = span(call, plugin, subject);
+        let started = Instant::now();
+        let (validated, converted) = self.run_both(plugin, json).instrument(span.clone()).await;
+        let took = started.elapsed();
+        span.record("duration_us", micros(took));
+        let _inside = span.enter();
+        let of_validate = if converted.is_some() { validated.took.min(took) } else { took };
+        let blamed = match &validated.outcome {
+            // Which of them was under way, nobody knows.
+            Err(Fault::Crashed(_) | Fault::Gone(_) | Fault::NoSlot) => call,
+            _ => Call::Validate,
+        };
+        let findings = self.account(plugin, blamed, subject, validated, of_validate)?;
+        let Some(converted) = converted else { return Ok(Err(answer::findings(findings))) };
+        let rest = took.saturating_sub(of_validate);
+        self.account(plugin, Call::Convert, subject, converted, rest).map(Ok)
+    }
+
+    /// A place among the calls of a plugin, if it may be called and one becomes free in time.
+    async fn enter<'p>(
+        &self,
+        plugin: &'p LoadedPlugin,
+        call: Call,
+    ) -> Result<gate::Place<'p>, PluginFault> {
+        let info = &plugin.info;
+        if self.catalog.load().quarantine(&info.digest).is_some() {
+            return Err(PluginFault::Quarantined { plugin: info.name.clone() });
+        }
+        let place = plugin.gate.enter().await;
+        if place.is_none() {
+            count(plugin, call, "busy");
+        }
+        place.ok_or(PluginFault::Busy)
+    }
+
+    /// Logs, counts and weighs what a call did.
+    fn account<R>(
+        &self,
+        plugin: &LoadedPlugin,
+        call: Call,
+        subject: &str,
+        run: Run<R>,
+        took: Duration,
+    ) -> Result<R, PluginFault> {
+        let info = &plugin.info;
+        guest_log::publish(&run.log, &info.name, subject);
         let outcome = match &run.outcome {
             Ok(_) => "ok",
             Err(Fault::NoSlot) => "busy",
@@ -107,11 +159,20 @@ impl PluginRuntime {
         if !self.weigh(plugin, call, &first) {
             return first;
         }
-        if self.catalog.load().quarantine(&plugin.info.digest).is_some() {
-            return first;
-        }
         let second = self.backend.call(&plugin.handle, call, json).await;
         self.weigh(plugin, call, &second);
+        second
+    }
+
+    /// The same for both calls of a submission.
+    async fn run_both(&self, plugin: &LoadedPlugin, json: String) -> Checked {
+        let call = Call::ValidateAndConvert;
+        let first = self.backend.validate_and_convert(&plugin.handle, json.clone()).await;
+        if !self.weigh(plugin, call, &first.0) {
+            return first;
+        }
+        let second = self.backend.validate_and_convert(&plugin.handle, json).await;
+        self.weigh(plugin, call, &second.0);
         second
     }
 
@@ -126,7 +187,7 @@ impl PluginRuntime {
             "Plugin `{}` lost its process in `{}`: {how}", info.name, call.name()
         );
         if !self.strikes.add(info.digest, Instant::now()) {
-            return true;
+            return self.catalog.load().quarantine(&info.digest).is_none();
         }
         if self.catalog.load().quarantine(&info.digest).is_some() {
             return false;
@@ -231,14 +292,19 @@ impl Plugins for PluginRuntime {
         let plugin = self.find_or_fetch(plugin).await?;
         let answer: Result<bindings::Plan, bindings::Failure> =
             self.call_with_job(&plugin, Call::Convert, input).await?;
-        let answer =
-            answer::conversion(answer).map_err(|breach| failed(&plugin, Call::Convert, breach))?;
-        Ok(answer.map_err(|refusal| match refusal {
-            ConvertRefusal::Invalid(errors) => {
-                ConvertRefusal::Invalid(as_written(errors, &plugin, input))
-            }
-            unsupported @ ConvertRefusal::Unsupported(_) => unsupported,
-        }))
+        converted(answer, &plugin, input)
+    }
+
+    async fn validate_and_convert(
+        &self,
+        plugin: &PluginDigest,
+        input: &ConversionInput,
+    ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
+        let plugin = self.find_or_fetch(plugin).await?;
+        match self.call_both(&plugin, input).await? {
+            Ok(answer) => converted(answer, &plugin, input),
+            Err(found) => Ok(Err(ConvertRefusal::Invalid(as_written(found, &plugin, input)))),
+        }
     }
 
     async fn interpret(
@@ -273,6 +339,22 @@ fn job_text(
     write_job(input, plugin.info.algorithm(), settings).map_err(unwritable)
 }
 
+/// What a plugin made of a job, checked and in the host's words.
+fn converted(
+    answer: Result<bindings::Plan, bindings::Failure>,
+    plugin: &LoadedPlugin,
+    input: &ConversionInput,
+) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
+    let answer =
+        answer::conversion(answer).map_err(|breach| failed(plugin, Call::Convert, breach))?;
+    Ok(answer.map_err(|refusal| match refusal {
+        ConvertRefusal::Invalid(errors) => {
+            ConvertRefusal::Invalid(as_written(errors, plugin, input))
+        }
+        unsupported @ ConvertRefusal::Unsupported(_) => unsupported,
+    }))
+}
+
 /// A guest only knows the canonical algorithm, but a pointer must lead into the form as it was
 /// written, perhaps with an alias.
 fn as_written(
@@ -298,6 +380,10 @@ fn as_written(
 
 fn failed(plugin: &LoadedPlugin, call: Call, detail: String) -> PluginFault {
     PluginFault::Failed { plugin: plugin.info.name.clone(), call: call.name(), detail }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn count(plugin: &LoadedPlugin, call: Call, outcome: &'static str) {
@@ -329,6 +415,7 @@ fn span(call: Call, plugin: &LoadedPlugin, subject: &str) -> Span {
         Call::Describe => span!("plugin.describe"),
         Call::Validate => span!("plugin.validate"),
         Call::Convert => span!("plugin.convert"),
+        Call::ValidateAndConvert => span!("plugin.validate_and_convert"),
         Call::Interpret => span!("plugin.interpret"),
     }
 }

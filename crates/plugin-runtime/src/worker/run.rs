@@ -20,7 +20,7 @@ use crate::sandbox::{self, Call, Fault, Guest, Run, Sandboxes};
 use crate::walls::Walls;
 use crate::worker::confine::{self, Rlimits, Work};
 use crate::worker::wire::{
-    self, Contents, Ended, REQUEST_BYTES, Request, Response, RunLimits, Unfit,
+    self, Contents, Ended, Frame, REQUEST_BYTES, Request, Response, RunLimits, Unfit,
 };
 
 /// How exact a deadline is. Longer than in the host's own process: here nobody waits for the
@@ -100,11 +100,7 @@ impl Runner {
     fn call(&mut self, digest: &str, call: Call, json: &str) -> io::Result<Vec<u8>> {
         let Some(guest) = self.guests.get(digest) else {
             let why = format!("component {digest} was never loaded");
-            return called::<()>(Run {
-                outcome: Err(Fault::Failed(why)),
-                log: Vec::new(),
-                memory_bytes: 0,
-            });
+            return called::<()>(Run::without_answer(Fault::Failed(why)));
         };
         let (sandboxes, executor) = (&self.sandboxes, &self.executor);
         self.ticker.busy(true);
@@ -120,6 +116,13 @@ impl Runner {
             }
             Call::Interpret => {
                 called(executor.block_on(sandboxes.call::<bindings::Report>(guest, call, json)))
+            }
+            Call::ValidateAndConvert => {
+                let checked = sandboxes.validate_and_convert(guest, json);
+                let (validated, converted) = executor.block_on(checked);
+                let frame = add(Frame::new(), validated);
+                let converted = converted.into_iter();
+                converted.fold(frame, |frame, run| add(frame?, run)).and_then(Frame::into_bytes)
             }
         };
         self.ticker.busy(false);
@@ -137,11 +140,17 @@ pub(crate) fn contents(engine: &wasmtime::Engine, component: &Component) -> Cont
 
 /// The response to a call as a frame.
 fn called<R: Serialize>(run: Run<R>) -> io::Result<Vec<u8>> {
-    let Run { outcome, log, memory_bytes } = run;
+    add(Frame::new(), run)?.into_bytes()
+}
+
+/// Adds what one function did.
+fn add<R: Serialize>(frame: Frame, run: Run<R>) -> io::Result<Frame> {
+    let Run { outcome, log, memory_bytes, took } = run;
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let fault = match outcome {
         Ok(answer) => {
-            let response = Response::Called { ended: Ended::Answer, log, memory_bytes };
-            return wire::frame_of_two(&response, &answer);
+            let response = Response::Called { ended: Ended::Answer, log, memory_bytes, took_us };
+            return frame.with(&response)?.with(&answer);
         }
         Err(fault) => fault,
     };
@@ -153,7 +162,7 @@ fn called<R: Serialize>(run: Run<R>) -> io::Result<Vec<u8>> {
         // One call at a time: the only slot was free.
         Fault::NoSlot => Ended::Failed("the sandbox was taken".to_owned()),
     };
-    wire::frame(&Response::Called { ended, log, memory_bytes })
+    frame.with(&Response::Called { ended, log, memory_bytes, took_us })
 }
 
 fn unfit(error: LoadError) -> Unfit {

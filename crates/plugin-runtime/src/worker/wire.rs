@@ -86,7 +86,7 @@ pub(crate) enum Unfit {
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ended {
-    /// With an answer: the rest of the frame is postcard of the contract's type.
+    /// With an answer: postcard of the contract's type follows.
     Answer,
     /// The deadline passed.
     TimedOut,
@@ -99,7 +99,7 @@ pub(crate) enum Ended {
 pub(crate) enum Response {
     /// To [`Request::Load`].
     Loaded(Result<Contents, Unfit>),
-    /// To [`Request::Call`].
+    /// To [`Request::Call`]. One for each function that was called, with its answer after it.
     Called {
         /// How it ended.
         ended: Ended,
@@ -107,6 +107,8 @@ pub(crate) enum Response {
         log: Vec<Line>,
         /// Memory it had at most, in bytes.
         memory_bytes: u64,
+        /// How long it took in microseconds.
+        took_us: u64,
     },
 }
 
@@ -117,24 +119,31 @@ pub(crate) fn write<T: Serialize>(to: &mut impl Write, message: &T) -> io::Resul
 
 /// A message as one frame.
 pub(crate) fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
-    framed(postcard::to_extend(message, vec![0; 4]).map_err(invalid)?)
+    Frame::new().with(message)?.into_bytes()
 }
 
-/// Two messages as one frame, the second of which [`split`] leaves over.
-pub(crate) fn frame_of_two<T: Serialize, U: Serialize>(
-    message: &T,
-    second: &U,
-) -> io::Result<Vec<u8>> {
-    let first = postcard::to_extend(message, vec![0; 4]).map_err(invalid)?;
-    framed(postcard::to_extend(second, first).map_err(invalid)?)
-}
+/// Several messages as one frame, which [`split`] takes apart again.
+#[derive(Debug)]
+pub(crate) struct Frame(Vec<u8>);
 
-fn framed(mut frame: Vec<u8>) -> io::Result<Vec<u8>> {
-    let length = u32::try_from(frame.len() - 4).map_err(invalid)?;
-    if let Some(head) = frame.get_mut(..4) {
-        head.copy_from_slice(&length.to_le_bytes());
+impl Frame {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; 4])
     }
-    Ok(frame)
+
+    /// Adds a message.
+    pub(crate) fn with<T: Serialize>(self, message: &T) -> io::Result<Self> {
+        postcard::to_extend(message, self.0).map(Self).map_err(invalid)
+    }
+
+    /// The bytes to send.
+    pub(crate) fn into_bytes(mut self) -> io::Result<Vec<u8>> {
+        let length = u32::try_from(self.0.len() - 4).map_err(invalid)?;
+        if let Some(head) = self.0.get_mut(..4) {
+            head.copy_from_slice(&length.to_le_bytes());
+        }
+        Ok(self.0)
+    }
 }
 
 /// Reads one frame into `buffer`. `Ok(false)` if the other side has closed between two frames.

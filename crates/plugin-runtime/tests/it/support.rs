@@ -7,7 +7,7 @@ use std::time::Duration;
 use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
 use training::ports::{Audience, ConversionInput, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace};
 
@@ -110,6 +110,7 @@ pub(crate) fn job(algorithm: &str, hyperparameters: Value) -> ConversionInput {
             instance_count: 1,
             volume_size_gb: 50,
         },
+        exact: Exact::default(),
         max_runtime_seconds: Some(14400),
         max_pending_seconds: None,
         attempt: training::job::Attempt::FIRST,

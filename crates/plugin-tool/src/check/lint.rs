@@ -54,7 +54,9 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Words of our own; see the contract.
-const OWN_WORDS: &[&str] = &["x-group", "x-unit", "x-visible-when"];
+const OWN_WORDS: &[&str] = &["x-form-field", "x-group", "x-unit", "x-visible-when"];
+/// Fields of the flat form that a parameter can stand for.
+const FORM_FIELDS: &[&str] = &["workersPerNode"];
 
 /// Which of the two schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,10 @@ impl Walk<'_> {
                 }
                 "x-group" | "x-unit" if !value.is_string() => {
                     self.found.words.push(format!("{at}: `{word}` must be a string"));
+                }
+                "x-form-field" if !value.as_str().is_some_and(|it| FORM_FIELDS.contains(&it)) => {
+                    let known = FORM_FIELDS.join(", ");
+                    self.found.words.push(format!("{at}: `{word}` must be one of: {known}"));
                 }
                 "properties" | "patternProperties" | "$defs" => {
                     for (name, inner) in value.as_object().into_iter().flatten() {
@@ -379,6 +385,7 @@ mod tests {
             (json!({"contains": {}}), "`contains` is not among the documented words"),
             (json!({"x-colour": "red"}), "`x-colour` is not among the documented words"),
             (json!({"x-group": 1}), "`x-group` must be a string"),
+            (json!({"x-form-field": "jobName"}), "`x-form-field` must be one of"),
             (json!({"x-visible-when": {"c": ["y"]}}), "there is no sibling `c`"),
             (json!({"x-visible-when": {"b": ["z"]}}), "`b` can never be \"z\""),
             (json!({"x-visible-when": {"b": "y"}}), "`b` needs a list of values"),

@@ -122,6 +122,17 @@ impl Comparison<'_> {
             let reason = "The unit changed, so the same number means something else.";
             self.add(Level::Major, join(at, "x-unit"), reason.to_owned());
         }
+        match (old.get("x-form-field"), new.get("x-form-field")) {
+            (None, Some(field)) => {
+                let reason = format!("It stands for the field {field} of the flat form now.");
+                self.add(Level::Minor, join(at, "x-form-field"), reason);
+            }
+            (Some(field), other) if other != Some(field) => {
+                let reason = format!("It stands for the field {field} of the flat form no longer.");
+                self.add(Level::Major, join(at, "x-form-field"), reason);
+            }
+            _ => {}
+        }
         if old.get("deprecated") != new.get("deprecated") {
             self.add(Level::Minor, join(at, "deprecated"), "Its deprecation changed.".to_owned());
         }
@@ -364,6 +375,8 @@ mod tests {
             (json!({"type": "string"}), json!({"type": ["string", "null"]}), Minor, "type"),
             (json!({"title": "A"}), json!({"title": "B"}), Patch, "title"),
             (json!({"x-unit": "s"}), json!({"x-unit": "ms"}), Major, "x-unit"),
+            (json!({}), json!({"x-form-field": "f"}), Minor, "x-form-field"),
+            (json!({"x-form-field": "f"}), json!({}), Major, "x-form-field"),
             (json!({"pattern": "a"}), json!({"pattern": "b"}), Major, "pattern"),
             (json!({"pattern": "a"}), json!({}), Minor, "pattern"),
             (

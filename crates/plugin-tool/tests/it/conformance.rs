@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use plugin_runtime::{Config, Inspection, PluginRuntime};
 use serde_json::{Map, Value, json};
-use training::job::{ChannelType, DataChannel, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
 use training::ports::{ConversionInput, ConvertRefusal, FieldError, Plugins as _};
 use training::{JobId, JobName, Namespace};
 
@@ -137,6 +137,7 @@ fn input_of(form: &Value, algorithms: &[String]) -> ConversionInput {
         },
         max_pending_seconds: None,
         attempt: training::job::Attempt::FIRST,
+        exact: Exact::default(),
         max_runtime_seconds: form
             .pointer("/stoppingCondition/maxRuntimeSeconds")
             .map(|_| number("/stoppingCondition/maxRuntimeSeconds", 0)),

@@ -9,7 +9,7 @@ use plugin_runtime::PluginRuntime;
 use serde_json::{Map, Value, json};
 use training::admit::Policy;
 use training::clock::{RandomIds, SystemClock};
-use training::job::{JobSpec, Resources, Spread};
+use training::job::{Exact, JobSpec, Resources, Spread};
 use training::submit::{SubmitPorts, submit};
 use training::{JobName, Namespace};
 
@@ -32,6 +32,7 @@ fn job(name: &str, rounds: u32) -> JobSpec {
             instance_count: 1,
             volume_size_gb: 0,
         },
+        exact: Exact::default(),
         max_runtime_seconds: None,
         max_pending_seconds: None,
         attempt: training::job::Attempt::FIRST,

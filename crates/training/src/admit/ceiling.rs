@@ -186,11 +186,18 @@ impl<'a> Ceiling<'a> {
     /// The ceiling of a resource for so many instances; `None` without one.
     fn limit(&self, resource: &str, pods: u128) -> Option<u128> {
         let asked = self.owner.resources;
+        let exact = self.owner.exact;
         match resource {
-            "cpu" => Some(u128::from(asked.cpu_cores) * 1000 * pods),
+            "cpu" => {
+                let whole = u128::from(asked.cpu_cores) * 1000;
+                Some(exact.cpu.map_or(whole, |cpu| cpu.limit.into()) * pods)
+            }
             // 0 GiB means that the user set no bound.
             "memory" if asked.memory_gib == 0 => None,
-            "memory" => Some((u128::from(asked.memory_gib) << 30) * 1000 * pods),
+            "memory" => {
+                let whole = u128::from(asked.memory_gib) << 30;
+                Some(exact.memory.map_or(whole, |memory| memory.limit.into()) * 1000 * pods)
+            }
             // Scratch space is bounded by the node.
             "ephemeral-storage" => None,
             _ => Some(u128::from(asked.gpu_count) * 1000 * pods),

@@ -132,6 +132,30 @@ pub(super) fn each_object<'v>(
     }
 }
 
+/// [`each_object`] for changes.
+pub(super) fn each_object_mut(
+    value: &mut Value,
+    at: &str,
+    visit: &mut dyn FnMut(&mut Map<String, Value>, &str),
+) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                each_object_mut(item, &format!("{at}/{index}"), visit);
+            }
+        }
+        Value::Object(members) => {
+            visit(members, at);
+            for (key, item) in members {
+                if !is_text_map(key, item) {
+                    each_object_mut(item, &below(at, key), visit);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 fn is_text_map(key: &str, value: &Value) -> bool {
     TEXT_MAPS.contains(&key)
         && value.as_object().is_some_and(|members| members.values().all(Value::is_string))

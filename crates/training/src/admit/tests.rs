@@ -1,6 +1,7 @@
 //! What gets through the wall and what does not: a table per rule, each with both sides.
 
 mod ceiling;
+mod exact;
 mod fields;
 mod invariants;
 mod objects;
@@ -91,6 +92,15 @@ fn run_with(
     resources: Resources,
     policy: &Policy,
 ) -> Result<Admitted, Vec<FieldError>> {
+    run_exactly(manifests, resources, &Exact::default(), policy)
+}
+
+fn run_exactly(
+    manifests: Vec<Manifest>,
+    resources: Resources,
+    exact: &Exact,
+    policy: &Policy,
+) -> Result<Admitted, Vec<FieldError>> {
     let job_id = JobId::parse("iris-00000001").unwrap();
     let name = JobName::parse("iris").unwrap();
     let namespace = Namespace::parse("team-a").unwrap();
@@ -101,6 +111,7 @@ fn run_with(
         algorithm: "xgboost",
         origin: "origin-1",
         resources,
+        exact,
     };
     admit(&Conversion { manifests, warnings: Vec::new() }, &kinds(), owner, policy)
 }

@@ -56,7 +56,7 @@ pub(super) fn read_hyperparameters(
     }
     let algorithm = algorithm?;
     let mut names = vec![algorithm.to_owned()];
-    names.extend((around.aliases)(algorithm));
+    names.extend_from_slice(around.names_of(algorithm));
     let present = |name: &&String| groups.as_ref().is_some_and(|all| all.value(name).is_some());
     let member = names.iter().find(present).cloned();
     if member.is_none()

@@ -15,14 +15,14 @@ const MAX_TEXT: usize = 16 << 10;
 
 /// Collects what is wrong.
 #[derive(Default)]
-pub(super) struct Mistakes(RefCell<Vec<FieldError>>);
+pub(crate) struct Mistakes(RefCell<Vec<FieldError>>);
 
 impl Mistakes {
-    pub(super) fn into_errors(self) -> Vec<FieldError> {
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
         self.0.into_inner()
     }
 
-    fn add(&self, pointer: String, code: &str, detail: impl Into<String>) {
+    pub(crate) fn add(&self, pointer: String, code: &str, detail: impl Into<String>) {
         let mut errors = self.0.borrow_mut();
         // A text with a control character has been reported as such; that its form is wrong, too,
         // says nothing new.
@@ -33,26 +33,26 @@ impl Mistakes {
     }
 
     /// Refuses control characters and enormous texts, wherever they stand: values end up in
-    /// manifests, logs and terminals. Only custom hyperparameters may have several lines, because
-    /// nothing but the training program reads them.
-    pub(super) fn check_texts(&self, form: &Value) {
-        self.check_text_below(form, "", false);
+    /// manifests, logs and terminals. Only custom hyperparameters, which are in the member `free`,
+    /// may have several lines, because nothing but the training program reads them.
+    pub(crate) fn check_texts(&self, form: &Value, free: &str) {
+        self.check_text_below(form, "", free, false);
     }
 
-    fn check_text_below(&self, value: &Value, at: &str, lines: bool) {
+    fn check_text_below(&self, value: &Value, at: &str, free: &str, lines: bool) {
         match value {
             Value::String(text) => self.check_text(text, at, "The text", lines),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.check_text_below(item, &format!("{at}/{index}"), lines);
+                    self.check_text_below(item, &format!("{at}/{index}"), free, lines);
                 }
             }
             Value::Object(members) => {
                 for (key, member) in members {
-                    let lines = lines || (at.is_empty() && key == "customHyperparameters");
+                    let lines = lines || (at.is_empty() && key == free);
                     let at = format!("{at}/{}", escape(key));
                     self.check_text(key, &at, "The name of the field", false);
-                    self.check_text_below(member, &at, lines);
+                    self.check_text_below(member, &at, free, lines);
                 }
             }
             _ => {}
@@ -83,7 +83,7 @@ impl Mistakes {
 }
 
 /// One object of the form.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     members: &'a Map<String, Value>,
     at: String,
     mistakes: &'a Mistakes,
@@ -91,7 +91,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Takes a value as an object.
-    pub(super) fn open(value: &'a Value, at: &str, mistakes: &'a Mistakes) -> Option<Self> {
+    pub(crate) fn open(value: &'a Value, at: &str, mistakes: &'a Mistakes) -> Option<Self> {
         let Value::Object(members) = value else {
             mistakes.add(at.to_owned(), "wrong-type", wrong_type("an object", value));
             return None;
@@ -100,31 +100,31 @@ impl<'a> Fields<'a> {
     }
 
     /// Records a mistake about a member, or about something below it: `targetClusters/0`.
-    pub(super) fn mistake(&self, below: &str, code: &str, detail: impl Into<String>) {
+    pub(crate) fn mistake(&self, below: &str, code: &str, detail: impl Into<String>) {
         let pointer =
             if below.is_empty() { self.at.clone() } else { format!("{}/{below}", self.at) };
         self.mistakes.add(pointer, code, detail);
     }
 
     /// Every member's name.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.members.keys().map(String::as_str)
     }
 
     /// The member, if it is there and not `null`.
-    pub(super) fn value(&self, member: &str) -> Option<&'a Value> {
+    pub(crate) fn value(&self, member: &str) -> Option<&'a Value> {
         self.members.get(member).filter(|value| !value.is_null())
     }
 
     /// A string with at most `most` bytes. An empty one counts as absent: older clients send it
     /// for every field they know.
-    pub(super) fn text(&self, member: &str, most: usize) -> Option<String> {
+    pub(crate) fn text(&self, member: &str, most: usize) -> Option<String> {
         let text = self.as_text(member, self.value(member)?, most)?;
         (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// The same, but its absence is a mistake.
-    pub(super) fn required_text(&self, member: &str, most: usize) -> Option<String> {
+    pub(crate) fn required_text(&self, member: &str, most: usize) -> Option<String> {
         let before = self.value(member);
         let text = self.text(member, most);
         if text.is_none() && before.is_none_or(|value| value.as_str() == Some("")) {
@@ -151,7 +151,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of non-empty strings, each with its place.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &self,
         member: &str,
         most_items: usize,
@@ -169,7 +169,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list, each item with its place.
-    pub(super) fn list(&self, member: &str, most: usize) -> Vec<(String, &'a Value)> {
+    pub(crate) fn list(&self, member: &str, most: usize) -> Vec<(String, &'a Value)> {
         let Some(value) = self.value(member) else { return Vec::new() };
         let Some(items) = value.as_array() else {
             self.mistake(member, "wrong-type", wrong_type("a list", value));
@@ -188,12 +188,12 @@ impl<'a> Fields<'a> {
     }
 
     /// An item of [`Self::list`] as an object.
-    pub(super) fn item(&self, below: &str, value: &'a Value) -> Option<Self> {
+    pub(crate) fn item(&self, below: &str, value: &'a Value) -> Option<Self> {
         Self::open(value, &format!("{}/{below}", self.at), self.mistakes)
     }
 
     /// A whole number in the given range. `100.0` is refused as it always was.
-    pub(super) fn integer(&self, member: &str, least: i64, most: i64) -> Option<i64> {
+    pub(crate) fn integer(&self, member: &str, least: i64, most: i64) -> Option<i64> {
         let value = self.value(member)?;
         if !value.is_number() || value.is_f64() {
             self.mistake(member, "wrong-type", wrong_type("a whole number", value));
@@ -212,13 +212,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number that counts something.
-    pub(super) fn size(&self, member: &str, least: u32, most: u32) -> Option<u32> {
+    pub(crate) fn size(&self, member: &str, least: u32, most: u32) -> Option<u32> {
         let number = self.integer(member, i64::from(least), i64::from(most))?;
         u32::try_from(number).ok()
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self, member: &str) -> Option<bool> {
+    pub(crate) fn boolean(&self, member: &str) -> Option<bool> {
         let value = self.value(member)?;
         let boolean = value.as_bool();
         if boolean.is_none() {
@@ -228,7 +228,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One of some words; an empty string counts as absent.
-    pub(super) fn choice(&self, member: &str, words: &[&'static str]) -> Option<&'static str> {
+    pub(crate) fn choice(&self, member: &str, words: &[&'static str]) -> Option<&'static str> {
         let text = self.text(member, 253)?;
         let choice = words.iter().find(|word| **word == text).copied();
         if choice.is_none() {
@@ -243,23 +243,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A member that is an object of its own.
-    pub(super) fn object(&self, member: &str) -> Option<Self> {
+    pub(crate) fn object(&self, member: &str) -> Option<Self> {
         let at = format!("{}/{}", self.at, escape(member));
         Self::open(self.value(member)?, &at, self.mistakes)
     }
 
     /// A member that is an object with any members.
-    pub(super) fn map(&self, member: &str) -> Option<&'a Map<String, Value>> {
+    pub(crate) fn map(&self, member: &str) -> Option<&'a Map<String, Value>> {
         self.object(member).map(|fields| fields.members)
     }
 
     /// Takes a parsed value, or records what is wrong with it.
-    pub(super) fn parsed<T>(&self, below: &str, parsed: Result<T, impl Display>) -> Option<T> {
+    pub(crate) fn parsed<T>(&self, below: &str, parsed: Result<T, impl Display>) -> Option<T> {
         parsed.map_err(|wrong| self.mistake(below, "invalid-value", wrong.to_string())).ok()
     }
 
     /// Refuses every member that is not one of these: a typo must not vanish.
-    pub(super) fn only(&self, known: &[&str]) {
+    pub(crate) fn only(&self, known: &[&str]) {
         for name in self.names().filter(|name| !known.contains(name)) {
             let hint = closest(name, known.iter().copied())
                 .map_or_else(String::new, |near| format!(" Did you mean `{near}`?"));
@@ -273,12 +273,12 @@ impl<'a> Fields<'a> {
 }
 
 /// Two parts of a pointer, the second as a user wrote it.
-pub(super) fn join(parent: &str, name: &str) -> String {
+pub(crate) fn join(parent: &str, name: &str) -> String {
     format!("{parent}/{}", escape(name))
 }
 
 /// A member's name as a part of an RFC 6901 pointer.
-pub(super) fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -296,7 +296,7 @@ fn wrong_type(wanted: &str, value: &Value) -> String {
 
 /// The known name that was probably meant: the same but for case and separators, or two letters
 /// off.
-pub(super) fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect()
     };

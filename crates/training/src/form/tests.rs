@@ -5,14 +5,11 @@ use serde_json::json;
 use super::*;
 use crate::job::ChannelType;
 
-fn aliases(name: &str) -> Vec<String> {
-    let known = ["trees", "trees-alias"];
-    if known.contains(&name) { known.map(str::to_owned).to_vec() } else { Vec::new() }
-}
-
 fn read(form: Value) -> Result<Form, Mistaken> {
     let clusters = [ClusterName::parse("member1").unwrap(), ClusterName::parse("member2").unwrap()];
-    parse(form, &Surroundings { aliases: &aliases, clusters: &clusters })
+    let algorithms = ["trees".to_owned(), "trees-alias".to_owned()];
+    let serving = Serving { algorithms: &algorithms, schema: "{}" };
+    parse(form, &Surroundings { serving: Some(serving), clusters: &clusters })
 }
 
 fn minimal() -> Value {
@@ -246,7 +243,10 @@ fn hyperparameters_are_found_under_any_name_of_the_algorithm_and_others_ignored(
             "hyperparameters": {"forest": {"x": 1}, member: {"eta": 0}},
         });
         let form = read(form).unwrap();
-        assert_eq!((form.member.as_str(), form.spec.algorithm.as_str()), (member, algorithm));
+        assert_eq!(
+            (form.places.of("/hyperparameters/x").as_str(), form.spec.algorithm.as_str()),
+            (format!("/hyperparameters/{member}").as_str(), algorithm)
+        );
         assert_eq!(form.spec.hyperparameters, json!({"eta": 0}));
         assert_eq!(form.spec.request["algorithm"], json!({"algorithmName": algorithm}));
     }
@@ -283,7 +283,7 @@ fn clusters_are_listed_once_and_unchecked_while_none_is_known() {
     let names: Vec<String> = spec(form).target_clusters.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["member2", "member1"]);
     let form = with("targetClusters", json!(["anywhere"]));
-    assert!(parse(form, &Surroundings { aliases: &aliases, clusters: &[] }).is_ok());
+    assert!(parse(form, &Surroundings { serving: None, clusters: &[] }).is_ok());
 }
 
 #[test]

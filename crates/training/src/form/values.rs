@@ -121,6 +121,17 @@ pub(super) fn dns_label(text: String) -> Result<String, String> {
     }
 }
 
+/// The name of an object that may have dots, such as a storage class.
+pub(super) fn dns_subdomain(text: String) -> Result<String, String> {
+    let label = |label: &str| dns_label(label.to_owned()).is_ok();
+    if text.len() <= 253 && text.split('.').all(label) {
+        Ok(text)
+    } else {
+        Err("It must consist of lower-case letters, digits, hyphens and dots, at most 253 in all."
+            .to_owned())
+    }
+}
+
 /// The name of a data channel, by SageMaker's rule.
 pub(super) fn channel_name(text: String) -> Result<String, String> {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {

@@ -413,6 +413,22 @@ pub trait Plugins: Send + Sync {
         input: &ConversionInput,
     ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault>;
 
+    /// Asks for rules across fields and, if none is broken, converts: all that a submission asks a
+    /// plugin, for the price of one question. What [`Plugins::validate`] finds is
+    /// [`ConvertRefusal::Invalid`].
+    async fn validate_and_convert(
+        &self,
+        plugin: &PluginDigest,
+        input: &ConversionInput,
+    ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
+        let found = self.validate(plugin, input).await?;
+        if found.is_empty() {
+            self.convert(plugin, input).await
+        } else {
+            Ok(Err(ConvertRefusal::Invalid(found)))
+        }
+    }
+
     /// Reads a status. If that digest cannot be loaded, the plugin that serves `algorithm` is
     /// asked.
     async fn interpret(

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{SubmitError, check_name, located};
-use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form};
+use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form, makes_claims};
 use crate::id::{JobId, Sha256Digest};
 use crate::job::JobSpec;
 use crate::manifest::Bundle;
@@ -72,27 +72,27 @@ pub async fn convert(
     // Given by value, so that a change of the settings meanwhile cannot come between.
     let settings = plugins.settings(&plugin.digest).map_err(SubmitError::Plugin)?;
     let input = ConversionInput { id, spec, settings: Some(settings) };
-    if schema_holds {
-        let findings =
-            plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
-        for finding in findings {
-            // One mistake needs one sentence, and the host's came first.
-            if !errors.iter().any(|error| error.pointer == finding.pointer) {
-                errors.push(finding);
+    if !errors.is_empty() {
+        if schema_holds {
+            let findings =
+                plugins.validate(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
+            for finding in findings {
+                // One mistake needs one sentence, and the host's came first.
+                if !errors.iter().any(|error| error.pointer == finding.pointer) {
+                    errors.push(finding);
+                }
             }
         }
-    }
-    if !errors.is_empty() {
         return Err(SubmitError::Invalid(errors));
     }
-    let conversion =
-        match plugins.convert(&plugin.digest, &input).await.map_err(SubmitError::Plugin)? {
-            Ok(conversion) => conversion,
-            Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
-            Err(ConvertRefusal::Unsupported(detail)) => {
-                return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
-            }
-        };
+    let answer = plugins.validate_and_convert(&plugin.digest, &input).await;
+    let conversion = match answer.map_err(SubmitError::Plugin)? {
+        Ok(conversion) => conversion,
+        Err(ConvertRefusal::Invalid(errors)) => return Err(SubmitError::Invalid(errors)),
+        Err(ConvertRefusal::Unsupported(detail)) => {
+            return Err(SubmitError::Invalid(vec![FieldError::new("", "unsupported", detail)]));
+        }
+    };
     let text = plugins.input_text(&plugin.digest, &input).await.map_err(SubmitError::Plugin)?;
     let ConversionInput { id, spec, settings } = input;
     let evidence = Evidence {
@@ -107,10 +107,17 @@ pub async fn convert(
         algorithm: plugin.algorithm(),
         origin: terms.origin,
         resources: spec.resources,
+        exact: &spec.exact,
     };
     let Admitted { bundle, changes } = admit(&conversion, &plugin.kinds, owner, terms.policy)
         .map_err(|errors| refused(plugin, errors))?;
-    Ok(Converted { id, spec, bundle, evidence, changes, warnings: conversion.warnings })
+    let mut warnings = conversion.warnings;
+    if let Some(class) = &spec.exact.storage_class
+        && !makes_claims(&bundle)
+    {
+        warnings.push(format!("No volume is made for this job, so nothing uses `{class}`."));
+    }
+    Ok(Converted { id, spec, bundle, evidence, changes, warnings })
 }
 
 /// Whose fault refused manifests are.

@@ -5,20 +5,27 @@ use serde_json::Value;
 
 use super::{SubmitError, check_name, located};
 use crate::ClusterName;
-use crate::form::{self, Form, Surroundings};
+use crate::form::{self, Form, Mistaken, Places, Surroundings};
 use crate::ports::{Audience, FieldError, PluginInfo, Plugins};
 
 /// The algorithm that a form names, under whatever name, if it can be read at all.
 pub fn algorithm_of(form: &Value) -> Option<&str> {
-    let algorithm = form.get("algorithm")?;
-    algorithm.as_str().or_else(|| algorithm.get("algorithmName")?.as_str())
+    form::algorithm_of(form)
+}
+
+/// Where a form names its algorithm.
+pub fn algorithm_pointer(form: &Value) -> &'static str {
+    form::algorithm_pointer(form)
 }
 
 /// For whom a form asks for a plugin, as far as it can be read.
 pub fn audience_of(form: &Value) -> Audience<'_> {
     let text = |member: &str| form.get(member).and_then(Value::as_str).unwrap_or_default();
     let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
-    Audience { namespace: namespace.unwrap_or(form::DEFAULT_NAMESPACE), job_name: text("jobName") }
+    Audience {
+        namespace: namespace.unwrap_or(form::DEFAULT_NAMESPACE),
+        job_name: form::name_of(form).unwrap_or_default(),
+    }
 }
 
 /// Reads a form. If it has mistakes, its hyperparameters and the length of its name are checked
@@ -34,41 +41,45 @@ pub fn read_form(
     clusters: &[ClusterName],
     value: Value,
 ) -> Result<Form, Vec<FieldError>> {
-    let serving = |name: &str| {
-        plugin.filter(|plugin| plugin.algorithms.iter().any(|algorithm| algorithm == name))
-    };
-    let aliases =
-        |name: &str| serving(name).map(|plugin| plugin.algorithms.clone()).unwrap_or_default();
-    let around = Surroundings { aliases: &aliases, clusters };
-    let name = value.get("jobName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let around = Surroundings { serving: plugin.map(Into::into), clusters };
+    let name = form::name_of(&value).unwrap_or_default().to_owned();
     form::parse(value, &around).map_err(|mistaken| {
-        let mut errors = mistaken.errors;
-        let Some(found) = mistaken.hyperparameters else { return errors };
-        let Some(plugin) = serving(&found.algorithm) else { return errors };
+        let Mistaken { mut errors, places, hyperparameters } = mistaken;
+        let Some(found) = hyperparameters else { return errors };
+        let serves = |plugin: &&PluginInfo| plugin.algorithms.contains(&found.algorithm);
+        let Some(plugin) = plugin.filter(serves) else { return errors };
+        let mut more = Vec::new();
         if let Ok(prepared) = plugins.prepare(&plugin.digest, &found.values) {
-            errors.extend(located(prepared.errors, &found.member));
+            more.extend(located(prepared.errors, &found.member));
         }
-        if !errors.iter().any(|error| error.pointer == "/jobName") {
-            errors.extend(check_name(&name, plugin));
+        more.extend(check_name(&name, plugin));
+        for error in more {
+            let error = FieldError { pointer: places.of(&error.pointer), ..error };
+            // One mistake needs one sentence, and the form's came first.
+            if !errors.iter().any(|known| known.pointer == error.pointer) {
+                errors.push(error);
+            }
         }
         errors
     })
 }
 
 impl SubmitError {
-    /// Points to where the form has its hyperparameters. A use-case points below the algorithm as
-    /// it was requested; `member` is the name under which the form has them, [`Form::member`].
-    pub fn pointing_into_form(self, member: &str) -> Self {
-        let Self::Invalid(mut errors) = self else { return self };
-        for error in &mut errors {
-            let below = error.pointer.strip_prefix("/hyperparameters/");
-            let below = below.map(|below| below.split_once('/').map_or("", |(_, rest)| rest));
-            if let Some(below) = below {
-                let slash = if below.is_empty() { "" } else { "/" };
-                error.pointer =
-                    format!("{}{slash}{below}", form::pointer("/hyperparameters", member));
+    /// Points into the form as it was sent. A use-case points into the nested form, below the
+    /// algorithm as it was requested.
+    #[must_use]
+    pub fn pointing_into_form(self, places: &Places) -> Self {
+        match self {
+            Self::Invalid(mut errors) => {
+                for error in &mut errors {
+                    error.pointer = places.of(&error.pointer);
+                }
+                Self::Invalid(errors)
             }
+            Self::UnknownAlgorithm { name, known, pointer } => {
+                Self::UnknownAlgorithm { name, known, pointer: places.of(&pointer) }
+            }
+            other => other,
         }
-        Self::Invalid(errors)
     }
 }

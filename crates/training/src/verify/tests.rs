@@ -6,7 +6,7 @@ use super::*;
 use crate::admit::Policy;
 use crate::clock::{ManualClock, SequentialIds};
 use crate::id::{JobName, Namespace};
-use crate::job::{Resources, Spread};
+use crate::job::{Exact, Resources, Spread};
 use crate::submit::{self, Submitted};
 use crate::testing::{MemoryPlugins, MemoryStore, samples};
 
@@ -23,6 +23,7 @@ fn spec(request: &Value) -> JobSpec {
             instance_count: 1,
             volume_size_gb: 0,
         },
+        exact: Exact::default(),
         max_runtime_seconds: None,
         max_pending_seconds: None,
         attempt: crate::job::Attempt::FIRST,
@@ -41,8 +42,8 @@ fn spec(request: &Value) -> JobSpec {
     }
 }
 
-fn read(request: Value, names: &[String]) -> Result<JobSpec, Vec<FieldError>> {
-    assert_eq!(names, ["trees"]);
+fn read(request: Value, plugin: &PluginInfo) -> Result<JobSpec, Vec<FieldError>> {
+    assert_eq!(plugin.algorithms, ["trees"]);
     if request["values"].is_null() {
         return Err(vec![FieldError::new("/values", "required", "It is missing.")]);
     }

@@ -4,6 +4,7 @@ use api_types::{JobView, Problem};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use training::form;
 use training::ports::FieldError;
 
 use super::submit::{accept, read_form, repeated};
@@ -46,11 +47,20 @@ pub(crate) async fn clone_job(
     if let Some(answer) = repeated(&app, key.as_ref()).await? {
         return Ok(answer);
     }
-    if body.value.get("jobName").is_none() {
-        let detail = "Give the copy a name of its own.";
-        return Err(Failure::form(vec![FieldError::new("/jobName", "required", detail)]));
-    }
     let mut form = job.request;
-    json_patch::merge(&mut form, &body.value);
+    let member = form::name_member(&form);
+    let mut changes = body.value;
+    // `jobName` names the copy of any form.
+    if let Some(name) = changes.as_object_mut().and_then(|changes| changes.shift_remove("jobName"))
+        && let Some(changes) = changes.as_object_mut()
+    {
+        changes.entry(member).or_insert(name);
+    }
+    if changes.get(member).is_none() {
+        let detail = "Give the copy a name of its own.";
+        let pointer = format!("/{member}");
+        return Err(Failure::form(vec![FieldError::new(pointer, "required", detail)]));
+    }
+    json_patch::merge(&mut form, &changes);
     accept(&app, read_form(&app, form)?, key).await
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::Value;
+use training::form;
 use training::job::JobSpec;
 use training::rerun::{self, RerunError};
 
@@ -60,10 +60,7 @@ pub(crate) async fn retry_job(
         RerunError::Store(error) => Failure::store(error),
     })?;
     let mut request = job.request;
-    if let Some(form) = request.as_object_mut() {
-        let name = asked.job_name.unwrap_or(next.name);
-        form.insert("jobName".to_owned(), Value::from(name));
-    }
+    form::rename(&mut request, asked.job_name.unwrap_or(next.name));
     let mut form = read_form(&app, request)?;
     form.spec = JobSpec { attempt: next.attempt, ..form.spec };
     accept(&app, form, key).await

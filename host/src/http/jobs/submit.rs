@@ -56,10 +56,9 @@ pub(crate) async fn accept(
     form: Form,
     key: Option<Idempotency>,
 ) -> Result<Response, Failure> {
-    let member = form.member;
     let submitted = submit::submit(&app.ports, form.spec, key)
         .await
-        .map_err(|error| Failure::submit(error.pointing_into_form(&member)))?;
+        .map_err(|error| Failure::submit(error.pointing_into_form(&form.places)))?;
     Ok(match submitted {
         Submitted::New(job, warnings) => answer(*job, warnings, false),
         Submitted::Replayed(job) => answer(*job, Vec::new(), true),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde_json::Value;
 use training::form::{self, Surroundings};
 use training::job::JobSpec;
-use training::ports::FieldError;
+use training::ports::{FieldError, PluginInfo};
 use training::verify::{self, Item, verify};
 
 use crate::http::App;
@@ -47,9 +47,8 @@ pub(crate) async fn verify_job(
 }
 
 /// Reads a stored form. Which clusters there are now does not matter to a conversion of then.
-fn read_form(request: Value, names: &[String]) -> Result<JobSpec, Vec<FieldError>> {
-    let aliases = |_: &str| names.to_vec();
-    let around = Surroundings { aliases: &aliases, clusters: &[] };
+fn read_form(request: Value, plugin: &PluginInfo) -> Result<JobSpec, Vec<FieldError>> {
+    let around = Surroundings { serving: Some(plugin.into()), clusters: &[] };
     form::parse(request, &around).map(|form| form.spec).map_err(|mistaken| mistaken.errors)
 }
 

@@ -112,3 +112,59 @@ pub(super) fn schema(names: &[String], title: &str, hyperparameters: &str) -> Va
         },
     })
 }
+
+/// The flat form for any algorithm, whose names are these.
+pub(super) fn flat_schema(names: &[String]) -> Value {
+    let name = json!({"type": "string", "enum": names});
+    let quantity = |example: &str| {
+        json!({
+            "description": format!("A Kubernetes quantity, such as `{example}`."),
+            "type": ["string", "integer"],
+            "examples": [example],
+        })
+    };
+    json!({
+        "title": "Flat form",
+        "description": "The dialect of the first predecessor. `framework`, or else `jobType`, \
+                        names the algorithm.",
+        "type": "object",
+        "required": ["name"],
+        "anyOf": [
+            {"required": ["framework"], "properties": {"framework": name}},
+            {"required": ["jobType"], "properties": {"jobType": name, "framework": {"maxLength": 0}}},
+        ],
+        "additionalProperties": false,
+        "properties": {
+            "name": {
+                "type": "string",
+                "description": "Name of the job and of its workload.",
+                "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$",
+                "maxLength": 63,
+            },
+            "namespace": {"type": "string", "default": "default", "maxLength": 63},
+            "jobType": {"type": "string", "maxLength": 63},
+            "framework": {"type": "string", "maxLength": 63},
+            "image": {"type": "string", "maxLength": 512},
+            "command": {
+                "type": "string",
+                "description": "One shell line.",
+                "maxLength": 4096,
+            },
+            "replicas": {"type": "integer", "minimum": 0, "maximum": 1000, "default": 1},
+            "workersPerNode": {"type": ["integer", "null"], "minimum": 0, "maximum": 1024},
+            "cpuRequest": quantity("500m"),
+            "cpuLimit": quantity("2"),
+            "memoryRequest": quantity("4Gi"),
+            "memoryLimit": quantity("8Gi"),
+            "gpuRequest": {"type": "integer", "minimum": 0, "maximum": 64, "default": 0},
+            "storageClass": {"type": "string", "maxLength": 253},
+            "storageSize": quantity("50Gi"),
+            "hyperparameters": {
+                "description": "Texts get the type that the algorithm's schema asks for. What \
+                                the schema does not know goes to the training program.",
+                "type": "object",
+            },
+            "targetClusters": {"type": "array", "items": {"type": "string"}},
+        },
+    })
+}

@@ -13,6 +13,8 @@ use super::form;
 
 /// The name of the component that stands for every form.
 const ANY_FORM: &str = "JobForm";
+/// The name of the component for flat forms.
+const FLAT_FORM: &str = "FlatJobForm";
 /// Paths whose `post` takes a form, as parts of a JSON Pointer.
 const TAKE_FORMS: [&str; 2] = ["~1api~1v1~1jobs", "~1api~1v1~1render"];
 /// Where components are.
@@ -57,7 +59,7 @@ impl Live {
 
 /// Adds the components of these plugins to a document.
 pub(super) fn with_algorithms(mut document: Value, plugins: &[Arc<PluginInfo>]) -> Value {
-    let mut forms = Vec::new();
+    let (mut forms, mut names) = (Vec::new(), Vec::new());
     let mut examples = Map::new();
     for plugin in plugins {
         // A plugin's schema was read when it was loaded.
@@ -75,12 +77,15 @@ pub(super) fn with_algorithms(mut document: Value, plugins: &[Arc<PluginInfo>]) 
             examples.insert(format!("{name}-{}", index + 1), shown);
         }
         forms.push(json!({"$ref": format!("#/components/schemas/{whole}")}));
+        names.extend(plugin.algorithms.iter().cloned());
         put(&mut document, SCHEMAS, &parameters, rebased(schema, &base));
         put(&mut document, SCHEMAS, &whole, form);
     }
     if forms.is_empty() {
         return document;
     }
+    put(&mut document, SCHEMAS, FLAT_FORM, form::flat_schema(&names));
+    forms.push(json!({"$ref": format!("#/components/schemas/{FLAT_FORM}")}));
     // The name of the algorithm tells the forms apart. It lies too deep for a `discriminator`.
     put(&mut document, SCHEMAS, ANY_FORM, json!({"oneOf": forms}));
     for path in TAKE_FORMS {

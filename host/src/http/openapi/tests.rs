@@ -8,7 +8,7 @@ use training::Sha256Digest;
 use training::ports::PluginInfo;
 
 use super::live::{Live, component_name, rebased, with_algorithms};
-use training::form::{Surroundings, parse};
+use training::form::{Serving, Surroundings, parse};
 
 fn plugin(name: &str, schema: &Value) -> Arc<PluginInfo> {
     Arc::new(PluginInfo {
@@ -147,6 +147,54 @@ fn forms_are_told_apart_by_their_algorithm() {
     }
 }
 
+#[test]
+fn flat_forms_are_described_beside_the_nested_ones() {
+    let forms = any_form();
+    let flat = json!({"name": "a", "jobType": "trees", "cpuRequest": "500m", "replicas": 2});
+    assert!(forms.is_valid(&flat));
+    for (member, value) in [
+        ("jobType", json!("jungle")),
+        ("framework", json!("jungle")),
+        ("replicas", json!("2")),
+        ("jobName", json!("a")),
+        ("resources", json!({})),
+    ] {
+        let mut wrong = flat.clone();
+        wrong[member] = value;
+        assert!(!forms.is_valid(&wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn parser_accepts_every_member_of_the_flat_form_and_the_limits_are_its_own() {
+    let serving = Serving {
+        algorithms: &["trees".to_owned()],
+        schema: r#"{"properties": {"p": {"x-form-field": "workersPerNode"}}}"#,
+    };
+    let around = Surroundings { serving: Some(serving), clusters: &[] };
+    let whole = super::form::flat_schema(&["trees".to_owned()]);
+    let members = whole["properties"].as_object().unwrap().iter();
+    let mut form: Value = members
+        .map(|(name, schema)| {
+            let value = match schema["examples"][0].clone() {
+                Value::Null if schema["maximum"].is_number() => schema["maximum"].clone(),
+                Value::Null => filled(schema),
+                example => example,
+            };
+            (name.clone(), value)
+        })
+        .collect();
+    form["framework"] = json!("trees");
+    let parsed = parse(form.clone(), &around);
+    assert!(parsed.is_ok(), "{form}: {:?}", parsed.err().map(|mistaken| mistaken.errors));
+    for member in ["replicas", "gpuRequest", "workersPerNode"] {
+        let mut beyond = form.clone();
+        beyond[member] = json!(form[member].as_i64().unwrap() + 1);
+        let errors = parse(beyond, &around).unwrap_err().errors;
+        assert_eq!(errors[0].pointer, format!("/{member}"));
+    }
+}
+
 /// Each member of an object schema with a value of its type, however deep.
 fn filled(schema: &Value) -> Value {
     if let Some(value) = schema["enum"].as_array().and_then(|values| values.first()) {
@@ -174,8 +222,8 @@ fn parser_accepts_every_member_that_the_document_promises() {
     form["outputDataConfig"]["artifactUri"] = json!("s3://bucket/prefix");
     form["hyperparameters"]["trees"] = json!({});
     form["algorithm"]["imageUri"] = json!("busybox:1");
-    let aliases = |_: &str| vec!["trees".to_owned()];
-    let around = Surroundings { aliases: &aliases, clusters: &[] };
+    let serving = Serving { algorithms: &["trees".to_owned()], schema: "{}" };
+    let around = Surroundings { serving: Some(serving), clusters: &[] };
     let parsed = parse(form.clone(), &around);
     assert!(parsed.is_ok(), "{form}: {:?}", parsed.err().map(|mistaken| mistaken.errors));
     // One step beyond a limit of the document is beyond that of the parser.

@@ -1,0 +1,262 @@
+//! The flat dialect of the first predecessor: `name`, `jobType`, `image`, `command`, `replicas`. It
+//! is rewritten as the nested form, which one parser reads, and its mistakes are pointed back to
+//! where the user wrote them.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+use super::Surroundings;
+use super::places::Places;
+use super::quantities::{self, Sized};
+use super::reader::{self, Fields};
+use super::values;
+use crate::job::Exact;
+
+/// Fields that only the flat form has, and what the nested form calls them.
+const OWN: [(&str, &str); 14] = [
+    ("name", "jobName"),
+    ("jobType", "algorithm.algorithmName"),
+    ("framework", "algorithm.algorithmName"),
+    ("image", "algorithm.imageUri"),
+    ("command", "entrypoint"),
+    ("replicas", "resources.instanceCount"),
+    ("workersPerNode", "a hyperparameter of the algorithm"),
+    ("cpuRequest", "resources.instanceResources.cpuCores"),
+    ("cpuLimit", "resources.instanceResources.cpuCores"),
+    ("memoryRequest", "resources.instanceResources.memoryGiB"),
+    ("memoryLimit", "resources.instanceResources.memoryGiB"),
+    ("gpuRequest", "resources.instanceResources.gpuCount"),
+    ("storageClass", "nothing: the plugin's settings name one"),
+    ("storageSize", "resources.volumeSizeGB"),
+];
+/// Fields that both forms have.
+const SHARED: [&str; 3] = ["namespace", "hyperparameters", "targetClusters"];
+/// Fields that only the nested form has.
+const NESTED: [&str; 14] = [
+    "jobName",
+    "priority",
+    "algorithm",
+    "resources",
+    "stoppingCondition",
+    "inputDataConfig",
+    "outputDataConfig",
+    "customHyperparameters",
+    "placement",
+    "locality",
+    "entrypoint",
+    "headImage",
+    "workerImage",
+    "pvcName",
+];
+/// More processes share a node only by mistake.
+const MOST_WORKERS_PER_NODE: u32 = 1024;
+/// The word of a plugin's schema for the parameter that a field of the flat form sets.
+const FORM_FIELD: &str = "x-form-field";
+
+/// A flat form, rewritten.
+pub(super) struct Flat {
+    /// The nested form that says the same.
+    pub(super) nested: Value,
+    /// What the nested form has no words for.
+    pub(super) exact: Exact,
+    pub(super) places: Places,
+}
+
+/// Whether a form is a flat one: it has fields of the flat form, more than of the nested one, and no
+/// `jobName`.
+pub(super) fn is_flat(form: &Value) -> bool {
+    let Value::Object(members) = form else { return false };
+    let count = |names: &mut dyn Iterator<Item = &'static str>| {
+        names.filter(|name| members.contains_key(*name)).count()
+    };
+    let own = count(&mut OWN.iter().map(|(name, _)| *name));
+    !members.contains_key("jobName") && own > count(&mut NESTED.into_iter())
+}
+
+/// The algorithm that a flat form names: its framework, or else its type.
+pub(super) fn algorithm(form: &Value) -> Option<(&'static str, &str)> {
+    let text = |member| Some((member, form.get(member)?.as_str()?));
+    let named = ["framework", "jobType"].into_iter().filter_map(text);
+    named.into_iter().find(|(_, name)| !name.is_empty())
+}
+
+/// Says of a nested form which of its fields belong to the flat one.
+pub(super) fn refuse_in_nested(form: &Fields<'_>) {
+    for (name, counterpart) in OWN {
+        if form.names().any(|present| present == name) {
+            let detail = format!(
+                "`{name}` is a field of the flat form, and a form is written in one of the two. \
+                 The nested form has for it: {counterpart}."
+            );
+            form.mistake(name, "mixed-forms", detail);
+        }
+    }
+}
+
+/// Rewrites a flat form. Mistakes point into it.
+pub(super) fn rewrite(form: &Fields<'_>, around: &Surroundings<'_>) -> Flat {
+    for name in NESTED {
+        if form.names().any(|present| present == name) {
+            let detail = format!(
+                "`{name}` is a field of the nested form, and a form is written in one of the two. \
+                 This one has fields of the flat form: {}.",
+                OWN.map(|(name, _)| format!("`{name}`")).join(", ")
+            );
+            form.mistake(name, "mixed-forms", detail);
+        }
+    }
+    let known: Vec<&str> = OWN.iter().map(|(name, _)| *name).chain(SHARED).collect();
+    form.only(&known);
+
+    let mut nested = Nested::default();
+    nested.moves(form, "name", "/jobName");
+    form.required_text("name", 253);
+    nested.moves(form, "namespace", "/namespace");
+    nested.moves(form, "targetClusters", "/targetClusters");
+    nested.moves(form, "image", "/algorithm/imageUri");
+    nested.moves(form, "command", "/entrypoint");
+    nested.moves(form, "replicas", "/resources/instanceCount");
+    nested.moves(form, "gpuRequest", "/resources/instanceResources/gpuCount");
+    let algorithm = read_algorithm(form);
+    nested.place("/algorithm", algorithm.map_or("jobType", |(member, _)| member));
+    let exact = read_sizes(form, &mut nested);
+    if let Some((_, name)) = algorithm {
+        nested.set("/algorithm/algorithmName", name.into());
+        read_hyperparameters(form, name, around, &mut nested);
+    }
+    Flat { nested: Value::Object(nested.form), exact, places: Places::flat(nested.places) }
+}
+
+/// The algorithm with the field that names it.
+fn read_algorithm<'f>(form: &Fields<'f>) -> Option<(&'static str, &'f str)> {
+    for member in ["framework", "jobType"] {
+        // Both must be texts, whichever counts.
+        form.text(member, 63);
+    }
+    let named = ["framework", "jobType"].into_iter();
+    let text = |member| Some((member, form.value(member)?.as_str()?));
+    let found = named.filter_map(text).find(|(_, name)| !name.is_empty());
+    if found.is_none() && form.value("framework").is_none_or(Value::is_string) {
+        let detail = "`jobType` or `framework` must name the algorithm.";
+        form.mistake("jobType", "required", detail);
+    }
+    found
+}
+
+fn read_sizes(form: &Fields<'_>, nested: &mut Nested) -> Exact {
+    let mut exact = Exact::default();
+    let each = "/resources/instanceResources";
+    if let Some(Sized { whole, exact: cpu, decided_by }) = quantities::cpu(form) {
+        nested.set(&format!("{each}/cpuCores"), whole.into());
+        nested.place(&format!("{each}/cpuCores"), decided_by);
+        exact.cpu = cpu;
+    }
+    if let Some(Sized { whole, exact: memory, decided_by }) = quantities::memory(form) {
+        nested.set(&format!("{each}/memoryGiB"), whole.into());
+        nested.place(&format!("{each}/memoryGiB"), decided_by);
+        exact.memory = memory;
+    }
+    let volume = quantities::volume(form);
+    if let Some((whole, bytes)) = volume {
+        nested.set("/resources/volumeSizeGB", whole.into());
+        exact.volume_bytes = bytes;
+    }
+    let class = form.text("storageClass", 253);
+    exact.storage_class =
+        class.and_then(|name| form.parsed("storageClass", values::dns_subdomain(name)));
+    let no_volume = volume.is_none_or(|(whole, _)| whole == 0);
+    if exact.storage_class.is_some() && no_volume && form.value("storageSize").is_none() {
+        let detail = "A storage class is that of a new volume: `storageSize` says how large it is.";
+        form.mistake("storageClass", "conflict", detail);
+    }
+    exact
+}
+
+/// The parameters that the plugin knows get their types; the others are the program's own.
+fn read_hyperparameters(
+    form: &Fields<'_>,
+    algorithm: &str,
+    around: &Surroundings<'_>,
+    nested: &mut Nested,
+) {
+    let schema = around.schema_of(algorithm);
+    let (mut own, mut custom) = (Map::new(), Map::new());
+    let names = around.names_of(algorithm);
+    for (name, value) in form.map("hyperparameters").into_iter().flatten() {
+        let property = schema.as_ref().and_then(|schema| Some((schema, schema.property(name)?)));
+        if let Some((schema, property)) = property {
+            own.insert(name.clone(), schema.typed(value, property));
+        } else if value.is_object() && names.contains(name) {
+            let detail = "In the flat form, hyperparameters stand directly in `hyperparameters`.";
+            form.mistake(&reader::join("hyperparameters", name), "mixed-forms", detail);
+        } else {
+            custom.insert(name.clone(), value.clone());
+        }
+    }
+    if let Some(workers) = form.size("workersPerNode", 0, MOST_WORKERS_PER_NODE)
+        && workers > 0
+    {
+        let parameter = schema.as_ref().and_then(|all| all.marked(FORM_FIELD, "workersPerNode"));
+        match parameter {
+            Some(name) => {
+                let workers = Value::from(workers);
+                if own.get(name).is_some_and(|other| *other != workers) {
+                    let detail = format!("The hyperparameter `{name}` says something else.");
+                    form.mistake("workersPerNode", "conflict", detail);
+                }
+                let place = reader::join("/hyperparameters/*", name);
+                nested.place(&place, "workersPerNode");
+                own.insert(name.to_owned(), workers);
+            }
+            None if workers > 1 && schema.is_some() => {
+                let detail = format!("`{algorithm}` has one worker per node.");
+                form.mistake("workersPerNode", "unsupported", detail);
+            }
+            None => {}
+        }
+    }
+    nested.set(&reader::join("/hyperparameters", algorithm), Value::Object(own));
+    if !custom.is_empty() {
+        nested.set("/customHyperparameters", Value::Object(custom));
+    }
+}
+
+/// A nested form in the making.
+#[derive(Default)]
+struct Nested {
+    form: Map<String, Value>,
+    places: Vec<(String, String)>,
+}
+
+impl Nested {
+    /// Takes a field over as it is; the parser of the nested form will judge it.
+    fn moves(&mut self, form: &Fields<'_>, member: &str, to: &str) {
+        if let Some(value) = form.value(member) {
+            self.set(to, value.clone());
+        }
+    }
+
+    /// Notes where the user wrote what stands at `nested`.
+    fn place(&mut self, nested: &str, member: &str) {
+        self.places.push((nested.to_owned(), format!("/{member}")));
+    }
+
+    /// Writes a value, with the objects around it.
+    fn set(&mut self, pointer: &str, value: Value) {
+        let mut parts: Vec<String> = pointer
+            .split('/')
+            .skip(1)
+            .map(|part| part.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        let Some(last) = parts.pop() else { return };
+        let mut at = &mut self.form;
+        for part in parts {
+            let inner = at.entry(part).or_insert_with(|| json!({}));
+            let Value::Object(members) = inner else { return };
+            at = members;
+        }
+        at.insert(last, value);
+    }
+}
