@@ -18,12 +18,20 @@ NOT_THE_LIBRARYS = ("num_iterations", "early_stopping_round", "first_metric_only
 """Arguments of this program's own calls, or rewritten before they are handed over."""
 
 
-def parameters() -> dict[str, str]:
-    """What the form says, as the library reads it: its own names, values as text."""
+NETWORK_NUMBERS = ("num_machines", "local_listen_port", "time_out")
+"""What the library's Python layer takes as numbers, where everything else may be text."""
+
+
+def parameters() -> dict[str, str | int]:
+    """What the form says, by the library's own names."""
     names = (name for name in os.environ if name.startswith("HP_"))
     found = {name.removeprefix("HP_").lower(): os.environ[name] for name in names}
     found.update({name: str(value) for name, value in trainlib.custom().items()})
-    return {k: v for k, v in found.items() if v and k not in NOT_THE_LIBRARYS}
+    return {
+        name: int(value) if name in NETWORK_NUMBERS else value
+        for name, value in found.items()
+        if value and name not in NOT_THE_LIBRARYS
+    }
 
 
 def address(host: str, patience: float) -> str:

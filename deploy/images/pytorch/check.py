@@ -1,0 +1,32 @@
+"""Loads the model that a training wrote, and measures it; run by `cargo xtask train`."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import pandas
+import torch
+from torch import nn
+
+
+def main(results: pathlib.Path, rows: pathlib.Path) -> None:
+    """Scores of the rows that the training did not learn from."""
+    model = torch.load(results / "model.pt", weights_only=True)
+    table = pandas.read_csv(rows)
+    values = table.drop(columns=["target"]).to_numpy("float64")
+    inputs = torch.tensor((values - model["mean"]) / model["scale"], dtype=torch.float32)
+    sizes = [inputs.shape[1], *model["hidden_sizes"]]
+    layers: list[nn.Module] = []
+    for width, size in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(width, size), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.Linear(sizes[-1], len(model["classes"])))
+    network.load_state_dict(model["weights"])
+    predicted = network(inputs).argmax(1).numpy()
+    classes = [model["classes"][number] for number in predicted]
+    print(json.dumps({"accuracy": float((table["target"] == classes).mean())}))
+
+
+if __name__ == "__main__":
+    main(*map(pathlib.Path, sys.argv[1:]))
