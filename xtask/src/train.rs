@@ -69,6 +69,9 @@ struct Case {
     results: Option<String>,
     /// Files that must be among the results.
     files: Vec<String>,
+    /// What `summary.json` must say, such as how many processes met.
+    #[serde(default)]
+    summary: Map<String, Value>,
     /// What `check.py`, which loads the model, must at least say of each.
     at_least: Map<String, Value>,
     /// Later attempts on the same volumes: changes of the form's hyperparameters, and the first
@@ -198,7 +201,8 @@ impl Run<'_> {
             let finished = self.attempt(program, case, &form, root, number)?;
             let results = self.results(&finished, &prefix, root, number)?;
             let metrics = self.check(program, case, &results)?;
-            expect_first(&metrics, &attempt.first_metrics)?;
+            let first = metrics.first().context("there are no metrics")?;
+            expect(first, &attempt.first_metrics).context("the first line of metrics")?;
             println!("train {program}: {}: attempt {number} went on", case.name);
         }
         Ok(())
@@ -293,6 +297,8 @@ impl Run<'_> {
                 "{name} is {score:?}, below {least}"
             );
         }
+        let summary: Value = serde_json::from_slice(&fs::read(to.join("summary.json"))?)?;
+        expect(&summary, &case.summary).context("summary.json")?;
         let text = fs::read_to_string(to.join("metrics.jsonl"))?;
         let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         ensure!(!lines.is_empty(), "there are no metrics");
@@ -300,11 +306,10 @@ impl Run<'_> {
     }
 }
 
-fn expect_first(metrics: &[Value], expected: &Map<String, Value>) -> Result<()> {
-    let first = metrics.first().context("there are no metrics")?;
+fn expect(said: &Value, expected: &Map<String, Value>) -> Result<()> {
     for (name, value) in expected {
-        if first.get(name) != Some(value) {
-            bail!("the first line of metrics is {first}, and not {name} {value}");
+        if said.get(name) != Some(value) {
+            bail!("{name} is not {value} in {said}");
         }
     }
     Ok(())
@@ -339,8 +344,8 @@ mod tests {
     #[test]
     fn an_attempt_that_begins_anew_is_noticed() {
         let expected = Map::from_iter([("epoch".to_owned(), json!(6))]);
-        assert!(expect_first(&[json!({ "epoch": 6 })], &expected).is_ok());
-        assert!(expect_first(&[json!({ "epoch": 1 })], &expected).is_err());
-        assert!(expect_first(&[], &expected).is_err());
+        assert!(expect(&json!({ "epoch": 6, "loss": 1 }), &expected).is_ok());
+        assert!(expect(&json!({ "epoch": 1 }), &expected).is_err());
+        assert!(expect(&json!({}), &expected).is_err());
     }
 }
