@@ -10,6 +10,7 @@ import unittest
 from unittest import mock
 
 import pandas
+
 import trainlib
 from trainlib import Channel
 

@@ -10,12 +10,13 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy
 import optax
-import trainlib
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import jax
+import trainlib
 
 Weights = list[dict[str, jax.Array]]
 
@@ -189,9 +190,7 @@ class Rows:
 
     def place(self, array: numpy.ndarray) -> jax.Array:
         """Each device takes its rows; every pod has all of them at hand."""
-        return jax.make_array_from_callback(
-            array.shape, self.sharding, lambda index: array[index]
-        )
+        return jax.make_array_from_callback(array.shape, self.sharding, lambda index: array[index])
 
 
 class Trainer:

@@ -6,9 +6,10 @@ import json
 import pathlib
 import sys
 
-import lightgbm
 import pandas
 from sklearn.metrics import roc_auc_score
+
+import lightgbm
 
 
 def main(results: pathlib.Path, rows: pathlib.Path) -> None:

@@ -10,9 +10,10 @@ import os
 import socket
 import time
 
+from lightgbm.callback import CallbackEnv
+
 import lightgbm
 import trainlib
-from lightgbm.callback import CallbackEnv
 
 NOT_THE_LIBRARYS = ("num_iterations", "early_stopping_round", "first_metric_only", "machines")
 """Arguments of this program's own calls, or rewritten before they are handed over."""

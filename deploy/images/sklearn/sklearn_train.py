@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import joblib
-import trainlib
-from sklearn import ensemble, linear_model, neighbors, svm
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+import trainlib
+from sklearn import ensemble, linear_model, neighbors, svm
 
 Arguments = dict[str, Any]
 

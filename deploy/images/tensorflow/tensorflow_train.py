@@ -12,9 +12,9 @@ from typing import Any
 
 import keras
 import numpy
+
 import tensorflow as tf
 import trainlib
-
 
 
 def strategy() -> tf.distribute.Strategy:
@@ -179,22 +179,19 @@ def callbacks(reporter: Reporter, index: int, validates: bool) -> list[keras.cal
 
 
 def dataset(
-    table: trainlib.Table, problem: trainlib.Problem, workers: int, shuffle: bool, repeat: bool
+    table: trainlib.Table,
+    problem: trainlib.Problem,
+    shuffle: bool,
+    repeat: bool,
+    size: int | None = None,
 ) -> tf.data.Dataset:
-    """Batches of one step of all workers, of which each takes its part.
-
-    Rows have been shared out before, so that Keras must not do it again.
-    """
-    rows = tf.data.Dataset.from_tensor_slices(
-        (columns(table, problem), problem.labels(table))
-    )
+    """Rows in batches; those of the form's size unless another one is asked for."""
+    rows = tf.data.Dataset.from_tensor_slices((columns(table, problem), problem.labels(table)))
     if shuffle:
         rows = rows.shuffle(len(table.label), seed=trainlib.hp_int("seed"))
     rows = rows.repeat() if repeat else rows
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    size = int(trainlib.hp_needed("batch_size"))
-    return rows.batch(size, drop_remainder=workers > 1 and repeat).with_options(options)
+    # An endless one has full batches only.
+    return rows.batch(size or int(trainlib.hp_needed("batch_size")), drop_remainder=repeat)
 
 
 def train(model: keras.Model, problem: trainlib.Problem, data: dict[str, trainlib.Table]) -> None:
@@ -202,29 +199,112 @@ def train(model: keras.Model, problem: trainlib.Problem, data: dict[str, trainli
     index, workers = trainlib.instance()
     results = trainlib.Results(writes=index == 0)
     reporter = Reporter(results)
-    rows = len(data["train"].label)
-    size = int(trainlib.hp_needed("batch_size"))
+    asked = callbacks(reporter, index, "validation" in data)
+    if workers > 1:
+        train_together(model, problem, data, asked)
+    else:
+        train_alone(model, problem, data, asked)
+    finish(results, reporter, model, problem, data)
+
+
+def train_alone(
+    model: keras.Model,
+    problem: trainlib.Problem,
+    data: dict[str, trainlib.Table],
+    asked: list[keras.callbacks.Callback],
+) -> None:
+    """One pod: what Keras does by itself."""
     steps = trainlib.hp_int("steps_per_epoch")
-    if workers > 1 and steps is None:
-        # Equally many in each worker, whatever its rows, or the others would wait for ever.
-        steps = max(1, rows // size)
-    mine = data["train"].shard(index, workers)
-    shuffle = trainlib.hp_bool("shuffle")
     validation = data.get("validation")
     verbose = trainlib.hp("verbose", "auto")
+    shuffle = trainlib.hp_bool("shuffle")
     model.fit(
-        dataset(mine, problem, workers, shuffle, repeat=steps is not None),
+        dataset(data["train"], problem, shuffle, repeat=steps is not None),
         epochs=int(trainlib.hp_needed("epochs")),
         steps_per_epoch=steps,
-        validation_data=dataset(validation, problem, workers, False, repeat=False)
-        if validation
-        else None,
+        validation_data=dataset(validation, problem, False, False) if validation else None,
         validation_freq=trainlib.hp_int("validation_freq") or 1,
-        callbacks=callbacks(reporter, index, validation is not None),
+        callbacks=asked,
         # The lines of this program stand for the bar.
         verbose=0 if verbose == "auto" else int(verbose),
     )
-    finish(results, reporter, model, problem, data)
+
+
+def train_together(
+    model: keras.Model,
+    problem: trainlib.Problem,
+    data: dict[str, trainlib.Table],
+    asked: list[keras.callbacks.Callback],
+) -> None:
+    """Several pods: a loop of our own, because `fit` of Keras 3 fails with more than one worker.
+
+    Every step has equally many rows in each worker, whatever its share, or the others would wait
+    for ever.
+    """
+    index, workers = trainlib.instance()
+    shared = tf.distribute.get_strategy()
+    epochs = int(trainlib.hp_needed("epochs"))
+    size = int(trainlib.hp_needed("batch_size"))
+    steps = trainlib.hp_int("steps_per_epoch") or max(1, len(data["train"].label) // size)
+    mine = data["train"].shard(index, workers)
+    own = max(1, size // workers)
+    rows = dataset(mine, problem, trainlib.hp_bool("shuffle"), repeat=True, size=own)
+    batches = iter(shared.distribute_datasets_from_function(lambda _: rows))
+    kinds = (keras.losses.MeanSquaredError, keras.losses.SparseCategoricalCrossentropy)
+    loss = kinds[problem.is_classification]()
+    regression = not problem.is_classification
+
+    def of_replica(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            predicted = model(inputs, training=True)
+            if regression:
+                labels = tf.expand_dims(labels, 1)
+            # The mean of the replica's rows, so that the sum over all is the mean of the step.
+            value = loss(labels, predicted) / shared.num_replicas_in_sync
+        gradients = tape.gradient(value, model.trainable_variables)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return value
+
+    @tf.function
+    def step(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return shared.reduce("SUM", shared.run(of_replica, args=(inputs, labels)), axis=None)
+
+    model.optimizer.build(model.trainable_variables)
+    listeners = keras.callbacks.CallbackList(asked, model=model, epochs=epochs, steps=steps)
+    model.stop_training = False
+    listeners.on_train_begin()
+    every = trainlib.hp_int("validation_freq") or 1
+    for epoch in range(getattr(model, "_initial_epoch", 0) or 0, epochs):
+        listeners.on_epoch_begin(epoch)
+        losses = []
+        for number in range(steps):
+            listeners.on_train_batch_begin(number)
+            losses.append(float(step(*next(batches))))
+            listeners.on_train_batch_end(number, {"loss": losses[-1]})
+        logs = {"loss": sum(losses) / len(losses)}
+        if "validation" in data and (epoch + 1) % every == 0:
+            logs |= scores(model, problem, data["validation"])
+        listeners.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    listeners.on_train_end()
+
+
+def scores(
+    model: keras.Model, problem: trainlib.Problem, table: trainlib.Table
+) -> dict[str, float]:
+    """What `fit` would say of the validation rows. Every worker measures all of them."""
+    predicted = model(columns(table, problem), training=False).numpy()
+    labels = problem.labels(table)
+    if problem.is_classification:
+        loss = keras.losses.sparse_categorical_crossentropy(labels, predicted)
+        accuracy = float((predicted.argmax(1) == labels).mean())
+        return {"val_loss": float(numpy.mean(loss)), "val_accuracy": accuracy}
+    errors = predicted[:, 0] - labels
+    return {
+        "val_loss": float(numpy.square(errors).mean()),
+        "val_mae": float(numpy.abs(errors).mean()),
+    }
 
 
 def finish(

@@ -7,8 +7,9 @@ import pathlib
 import sys
 
 import pandas
-import xgboost
 from sklearn.metrics import accuracy_score, roc_auc_score
+
+import xgboost
 
 
 def main(results: pathlib.Path, rows: pathlib.Path) -> None:

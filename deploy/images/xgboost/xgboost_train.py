@@ -16,6 +16,7 @@ import pathlib
 from typing import Any
 
 import pandas
+
 import trainlib
 import xgboost
 
@@ -219,8 +220,9 @@ def finish(
 def train_on_ray(directory: pathlib.Path, world: int) -> None:
     """One rank per worker of the Ray cluster."""
     import ray
-    from xgboost import collective
     from xgboost.tracker import RabitTracker
+
+    from xgboost import collective
 
     ray.init()
     gpus = 1 if trainlib.text("USE_GPU") == "true" else 0
