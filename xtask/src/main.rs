@@ -1,6 +1,6 @@
 //! `cargo xtask <command>`: everything a contributor or a build machine runs, in one small program.
 //!
-//! Each command is one file. Nothing here knows about jobs, clusters or algorithms.
+//! Each command is one file. Nothing here knows an algorithm by name, or decides about jobs.
 
 mod algorithms;
 mod bench;

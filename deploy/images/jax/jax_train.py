@@ -7,6 +7,7 @@ and `fsdp`, weights along `fsdp` and `tensor`. The compiler sees to the exchange
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -73,7 +74,7 @@ def initial(width: int, outputs: int) -> list[dict[str, numpy.ndarray]]:
             "w": (draw.normal(size=(a, b)) * (2.0 / a) ** 0.5).astype(kind),
             "b": numpy.zeros(b, kind),
         }
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import sys
@@ -19,7 +20,7 @@ def main(results: pathlib.Path, rows: pathlib.Path) -> None:
     inputs = torch.tensor((values - model["mean"]) / model["scale"], dtype=torch.float32)
     sizes = [inputs.shape[1], *model["hidden_sizes"]]
     layers: list[nn.Module] = []
-    for width, size in zip(sizes, sizes[1:], strict=False):
+    for width, size in itertools.pairwise(sizes):
         layers += [nn.Linear(width, size), nn.ReLU()]
     network = nn.Sequential(*layers, nn.Linear(sizes[-1], len(model["classes"])))
     network.load_state_dict(model["weights"])
