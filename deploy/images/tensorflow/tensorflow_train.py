@@ -194,17 +194,22 @@ def dataset(
     return rows.batch(size or int(trainlib.hp_needed("batch_size")), drop_remainder=repeat)
 
 
-def train(model: keras.Model, problem: trainlib.Problem, data: dict[str, trainlib.Table]) -> None:
+def train(
+    shared: tf.distribute.Strategy,
+    model: keras.Model,
+    problem: trainlib.Problem,
+    data: dict[str, trainlib.Table],
+) -> None:
     """Trains, measures and writes."""
     index, workers = trainlib.instance()
     results = trainlib.Results(writes=index == 0)
     reporter = Reporter(results)
     asked = callbacks(reporter, index, "validation" in data)
     if workers > 1:
-        train_together(model, problem, data, asked)
+        train_together(shared, model, problem, data, asked)
     else:
         train_alone(model, problem, data, asked)
-    finish(results, reporter, model, problem, data)
+    finish(shared, results, reporter, model, problem, data)
 
 
 def train_alone(
@@ -231,6 +236,7 @@ def train_alone(
 
 
 def train_together(
+    shared: tf.distribute.Strategy,
     model: keras.Model,
     problem: trainlib.Problem,
     data: dict[str, trainlib.Table],
@@ -242,7 +248,6 @@ def train_together(
     for ever.
     """
     index, workers = trainlib.instance()
-    shared = tf.distribute.get_strategy()
     epochs = int(trainlib.hp_needed("epochs"))
     size = int(trainlib.hp_needed("batch_size"))
     steps = trainlib.hp_int("steps_per_epoch") or max(1, len(data["train"].label) // size)
@@ -269,7 +274,6 @@ def train_together(
     def step(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return shared.reduce("SUM", shared.run(of_replica, args=(inputs, labels)), axis=None)
 
-    model.optimizer.build(model.trainable_variables)
     listeners = keras.callbacks.CallbackList(asked, model=model, epochs=epochs, steps=steps)
     model.stop_training = False
     listeners.on_train_begin()
@@ -308,6 +312,7 @@ def scores(
 
 
 def finish(
+    shared: tf.distribute.Strategy,
     results: trainlib.Results,
     reporter: Reporter,
     model: keras.Model,
@@ -320,7 +325,7 @@ def finish(
     model.save(results.path("model.keras"))
     summary = {
         "epochs": reporter.epochs,
-        "replicas": tf.distribute.get_strategy().num_replicas_in_sync,
+        "replicas": shared.num_replicas_in_sync,
         "classes": list(problem.classes),
         "features": [str(name) for name in data["train"].features.columns],
         "metrics": reporter.last,
@@ -339,7 +344,9 @@ def main() -> None:
     problem = trainlib.problem_of(data["train"], trainlib.hp("task", "auto"))
     with shared.scope():
         model = compiled(network(data["train"].features.shape[1], problem), problem)
-        train(model, problem, data)
+        model.optimizer.build(model.trainable_variables)
+    # Outside: what only one worker writes must not make variables that all would have to share.
+    train(shared, model, problem, data)
 
 
 if __name__ == "__main__":
