@@ -39,6 +39,7 @@ def tables() -> dict[str, pandas.DataFrame]:
 
     return {
         "breast-cancer": datasets.load_breast_cancer(as_frame=True).frame,
+        "diabetes": datasets.load_diabetes(as_frame=True).frame,
         "iris": datasets.load_iris(as_frame=True).frame,
     }
 

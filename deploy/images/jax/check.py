@@ -10,6 +10,11 @@ import numpy
 import pandas
 
 
+def r2(label: pandas.Series, predicted: numpy.ndarray) -> float:
+    """Share of the variance that is explained."""
+    return float(1 - ((label - predicted) ** 2).sum() / ((label - label.mean()) ** 2).sum())
+
+
 def main(results: pathlib.Path, rows: pathlib.Path) -> None:
     """Scores of the rows that the training did not learn from."""
     summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
@@ -22,6 +27,9 @@ def main(results: pathlib.Path, rows: pathlib.Path) -> None:
             values = values @ model[f"w{number}"] + model[f"b{number}"]
             if number + 1 < layers:
                 values = numpy.maximum(values, 0.0)
+    if not summary["classes"]:
+        print(json.dumps({"r2": r2(table["target"], values[:, 0])}))
+        return
     classes = [summary["classes"][number] for number in values.argmax(1)]
     print(json.dumps({"accuracy": float((table["target"] == classes).mean())}))
 

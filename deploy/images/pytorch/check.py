@@ -7,9 +7,15 @@ import json
 import pathlib
 import sys
 
+import numpy
 import pandas
 import torch
 from torch import nn
+
+
+def r2(label: pandas.Series, predicted: numpy.ndarray) -> float:
+    """Share of the variance that is explained."""
+    return float(1 - ((label - predicted) ** 2).sum() / ((label - label.mean()) ** 2).sum())
 
 
 def main(results: pathlib.Path, rows: pathlib.Path) -> None:
@@ -22,10 +28,13 @@ def main(results: pathlib.Path, rows: pathlib.Path) -> None:
     layers: list[nn.Module] = []
     for width, size in itertools.pairwise(sizes):
         layers += [nn.Linear(width, size), nn.ReLU()]
-    network = nn.Sequential(*layers, nn.Linear(sizes[-1], len(model["classes"])))
+    network = nn.Sequential(*layers, nn.Linear(sizes[-1], len(model["classes"]) or 1))
     network.load_state_dict(model["weights"])
-    predicted = network(inputs).argmax(1).numpy()
-    classes = [model["classes"][number] for number in predicted]
+    predicted = network(inputs).detach().numpy()
+    if not model["classes"]:
+        print(json.dumps({"r2": r2(table["target"], predicted[:, 0])}))
+        return
+    classes = [model["classes"][number] for number in predicted.argmax(1)]
     print(json.dumps({"accuracy": float((table["target"] == classes).mean())}))
 
 

@@ -8,7 +8,7 @@ import sys
 
 import joblib
 import pandas
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
 
 
 def main(results: pathlib.Path, rows: pathlib.Path) -> None:
@@ -17,7 +17,11 @@ def main(results: pathlib.Path, rows: pathlib.Path) -> None:
     table = pandas.read_csv(rows)
     summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
     predicted = model.predict(table[summary["features"]])
-    print(json.dumps({"accuracy": float(accuracy_score(table["target"], predicted))}))
+    if table["target"].dtype.kind == "f":
+        scores = {"r2": float(r2_score(table["target"], predicted))}
+    else:
+        scores = {"accuracy": float(accuracy_score(table["target"], predicted))}
+    print(json.dumps(scores))
 
 
 if __name__ == "__main__":

@@ -186,6 +186,8 @@ def divided(data: dict[str, trainlib.Table]) -> dict[str, trainlib.Table]:
 
 def main() -> None:
     """Trains, measures and writes."""
+    if trainlib.hp("estimator") == "svm" and trainlib.hp("scoring") == "neg_log_loss":
+        trainlib.fail("svm says no probabilities, which neg_log_loss needs: use another score")
     results = trainlib.Results()
     data = divided(trainlib.read_all())
     train = data["train"]
