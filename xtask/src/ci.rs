@@ -58,9 +58,10 @@ impl Step {
                 cargo.args(["doc", "--locked", "--no-deps", "--workspace"]);
                 cmd::run(cargo.arg("--document-private-items").env("RUSTDOCFLAGS", "-D warnings"))
             }
-            Self::Test => {
-                test::run(repo, &test::Options { ci: true, conformance: false, args: Vec::new() })
-            }
+            Self::Test => test::run(
+                repo,
+                &test::Options { ci: true, conformance: false, train: false, args: Vec::new() },
+            ),
             Self::Openapi => openapi::run(repo, true),
             Self::Algorithms => algorithms::run(repo, true),
         }

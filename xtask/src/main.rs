@@ -1,6 +1,6 @@
 //! `cargo xtask <command>`: everything a contributor or a build machine runs, in one small program.
 //!
-//! Each command is one file. Nothing here knows about jobs, clusters or algorithms.
+//! Each command is one file. Nothing here knows an algorithm by name, or decides about jobs.
 
 mod algorithms;
 mod bench;
@@ -16,6 +16,7 @@ mod postgres;
 mod setup;
 mod test;
 mod tidy;
+mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,9 @@ enum Command {
         /// TRAINYARD_TEST_KUBECONFIG names, or a sandbox
         #[arg(long)]
         conformance: bool,
+        /// The training programs of all images, too, instead of the quick ones; installs gigabytes
+        #[arg(long)]
+        train: bool,
         /// Arguments for the test runner, e.g. `-- -p tests submit`
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
@@ -58,6 +62,12 @@ enum Command {
         /// Only these steps, in this order
         #[arg(value_name = "STEP")]
         steps: Vec<ci::Step>,
+    },
+    /// Run training programs with the real libraries, from a form through its plugin to the model
+    Train {
+        /// Images below deploy/images [default: all]
+        #[arg(value_name = "IMAGE")]
+        images: Vec<String>,
     },
     /// Measure the figures of the design, with a durable throw-away PostgreSQL
     Bench {
@@ -111,10 +121,11 @@ fn run(args: Args) -> Result<()> {
             Ok(())
         }
         Command::Dev(args) => dev::run(&repo, &args),
-        Command::Test { conformance, args } => {
-            test::run(&repo, &test::Options { ci: false, conformance, args })
+        Command::Test { conformance, train, args } => {
+            test::run(&repo, &test::Options { ci: false, conformance, train, args })
         }
         Command::Ci { steps } => ci::run(&repo, &steps),
+        Command::Train { images } => train::run(&repo, train::Choice::Named(&images)),
         Command::Bench { args } => bench::run(&repo, &args),
         Command::Tidy => tidy::run(&repo),
         Command::Contract { check } => contract::run(&repo, check),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::postgres::{self, Durability, Postgres};
 use crate::setup::Repo;
-use crate::{cmd, examples, setup};
+use crate::{cmd, examples, setup, train};
 
 /// Names a server to use instead of a throw-away one.
 pub(crate) const POSTGRES_URL: &str = "TRAINYARD_TEST_POSTGRES_URL";
@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) ci: bool,
     /// Run only what shows the host against any control plane; needs no database server.
     pub(crate) conformance: bool,
+    /// Run the training programs of all images, instead of the quick ones.
+    pub(crate) train: bool,
     /// For the test runner.
     pub(crate) args: Vec<String>,
 }
@@ -58,6 +60,12 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     if options.args.is_empty() {
         cmd::run(env.cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))
             .context("a documentation example fails; to repeat: cargo test --workspace --doc")?;
+    }
+    if options.train {
+        train::run(repo, train::Choice::Named(&[]))?;
+    } else if options.args.is_empty() {
+        train::run(repo, train::Choice::Quick)
+            .context("a training program fails; to repeat: cargo xtask train <image>")?;
     }
     Ok(())
 }
