@@ -23,10 +23,10 @@ pub(super) async fn run(
     let whole = output == Output::Json && !submit;
     if !whole {
         for part in &found.unmapped {
-            printer::talk(&format!("not mapped: {}: {}", part.pointer, part.reason));
+            printer::remark(&format!("not mapped: {}: {}", part.pointer, part.reason));
         }
         for warning in &found.warnings {
-            printer::talk(&format!("warning: {warning}"));
+            printer::remark(&format!("warning: {warning}"));
         }
     }
     if whole {
@@ -35,13 +35,12 @@ pub(super) async fn run(
         printer::json(&found.form);
     }
     if !found.errors.is_empty() {
-        let list: Vec<String> = found
-            .errors
-            .iter()
-            .map(|error| format!("\n  {}: {}", error.pointer, error.detail))
-            .collect();
-        let (count, list) = (list.len(), list.concat());
-        return Err(Failure::Input(format!("the form needs changes in {count} places:{list}")));
+        for error in &found.errors {
+            printer::remark(&format!("wrong: {}: {}", error.pointer, error.detail));
+        }
+        let count = found.errors.len();
+        let text = format!("the form cannot be submitted as it is: {count} wrong");
+        return Err(Failure::Input(text));
     }
     if *submit {
         let answer = submit_to(client, JOBS, &found.form.to_string(), &random_key()).await?;
