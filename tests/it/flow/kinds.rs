@@ -47,7 +47,8 @@ async fn runs_to_its_end(app: &App, form: &Value, api: &str, kind: &str) {
     let id = app.submit(form).await;
     let job = app.job_in_phase(&id, "Succeeded").await;
     assert_eq!(app.members_with(api, kind, &name).len(), 1, "{job:#}");
-    assert_eq!(app.creations(kind, &name), 1, "{kind} {name} is created once");
+    let plural = format!("{}s", kind.to_lowercase());
+    assert_eq!(app.creations(&plural, &name), 1, "{kind} {name} is created once");
     // The bindings tell the end before the log may be complete in the archive.
     until_within(PATIENCE, "the logs are complete", async || {
         let logs = app.get(&format!("/api/v1/jobs/{id}/logs")).await;
