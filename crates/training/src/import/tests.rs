@@ -23,6 +23,7 @@ fn plugin(algorithms: &[&str]) -> Arc<PluginInfo> {
         settings_schema: "{}".to_owned(),
         kinds: Vec::new(),
         interpreters: Vec::new(),
+        suspend: None,
         examples: Vec::new(),
     })
 }
