@@ -29,7 +29,7 @@ pub struct Launch<'a> {
     pub sshd_config: &'a str,
 }
 
-impl<'j, H, D> Trainer<'j, H, D> {
+impl<H, D> Trainer<'_, H, D> {
     /// A `PyTorchJob`. `port` is where the processes of all pods meet.
     pub fn pytorch_job(
         &self,
