@@ -15,6 +15,7 @@ use crate::bindings::ResourceBinding;
 use crate::error::CallError;
 use crate::members::proxy;
 use crate::resolve::POLICY_GROUP;
+use crate::works::WorkSeen;
 
 /// The place of what is on no member.
 const CONTROL_PLANE: &str = "control-plane";
@@ -64,11 +65,11 @@ impl KarmadaClient {
         let object = &removal.object;
         let collection = match self.collection(object).await {
             Ok(collection) => collection,
-            // A kind that the control plane does not know has no objects there, and Karmada has
-            // nothing of it to keep on the members.
+            // A kind that the control plane does not know has no objects there. What Karmada made
+            // of one before may still be on its way off the members.
             Err(ControlError::Missing { what }) => {
                 tracing::info!("{object} cannot exist: {what} does not");
-                return Ok(Vec::new());
+                return self.left_without_kind(removal).await;
             }
             Err(error) => return Err(error),
         };
@@ -113,6 +114,32 @@ impl KarmadaClient {
             self.works.forget(object, &removal.job_id);
         }
         Ok(left)
+    }
+
+    /// What is left of an object whose kind the control plane no longer knows. The members cannot be
+    /// asked, because nobody knows what they call it; a Work goes only after the member's object.
+    async fn left_without_kind(&self, removal: &Removal) -> Result<Vec<Remaining>, ControlError> {
+        let object = &removal.object;
+        if self.binding_of(object).await?.is_some() {
+            return Ok(vec![remaining(
+                object,
+                CONTROL_PLANE,
+                "its ResourceBinding is still there",
+            )]);
+        }
+        let works = self.works_left(removal).await?;
+        if works.is_empty() {
+            self.works.forget(object, &removal.job_id);
+        }
+        let left = |work: WorkSeen| remaining(object, &work.cluster, "its Work is still there");
+        Ok(works.into_iter().map(left).collect())
+    }
+
+    async fn works_left(&self, removal: &Removal) -> Result<Vec<WorkSeen>, ControlError> {
+        let (object, age) = (&removal.object, self.poll_interval);
+        let works =
+            self.works.left_of(&self.caller, object, &removal.job_id, removal.shared, age).await;
+        works.map_err(|error| error.control("list the works of", object))
     }
 
     fn is_ours(&self, head: &Head, removal: &Removal) -> bool {
@@ -161,11 +188,7 @@ impl KarmadaClient {
         removal: &Removal,
     ) -> Result<Vec<Remaining>, ControlError> {
         let object = &removal.object;
-        let works = self
-            .works
-            .left_of(&self.caller, object, &removal.job_id, removal.shared, self.poll_interval)
-            .await
-            .map_err(|error| error.control("list the works of", object))?;
+        let works = self.works_left(removal).await?;
         let asked: Vec<_> = removal
             .clusters
             .iter()

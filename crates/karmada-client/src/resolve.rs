@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroupList;
 use serde::Deserialize;
 use training::manifest::ObjectRef;
 use training::ports::ControlError;
 
 use crate::KarmadaClient;
 use crate::call::Caller;
-use crate::error::kind_of;
+use crate::error::{CallError, kind_of};
 
 /// Group whose objects are never propagated themselves.
 pub(crate) const POLICY_GROUP: &str = "policy.karmada.io/";
@@ -75,12 +76,19 @@ async fn ask(
     let request = http::Request::get(root).body(Vec::new());
     let request = request.map_err(kube::core::request::Error::BuildRequest);
     let missing = || ControlError::Missing { what: kind_of(object) };
-    let list: ResourceList = caller.request(request).await.map_err(|error| {
-        match error.answer().map(crate::error::Answer::code) {
-            Some(404) => missing(),
-            _ => error.control("find the kind of", object),
+    let list: ResourceList = match caller.request(request).await {
+        Ok(list) => list,
+        Err(error) if error.answer().is_some_and(|answer| answer.code() == 404) => {
+            // The API server, or something in front of it that knows no path at all. That a kind
+            // is missing proves that its objects are gone, so it has to be the former.
+            return Err(match is_served(caller, object).await {
+                Ok(false) => missing(),
+                Ok(true) => error.unavailable(&format!("find the kind of {object}")),
+                Err(error) => error.unavailable(&format!("find the kind of {object}")),
+            });
         }
-    })?;
+        Err(error) => return Err(error.control("find the kind of", object)),
+    };
     // Subresources have the kind of what they belong to, and a slash in their name.
     let by_kind: HashMap<String, String> = list
         .resources
@@ -94,6 +102,19 @@ async fn ask(
         .unwrap_or_else(PoisonError::into_inner)
         .insert(object.api_version.clone(), by_kind);
     plural.ok_or_else(missing)
+}
+
+/// Whether the list of all groups has the API version of an object. The core group is not in it,
+/// and is always served.
+async fn is_served(caller: &Caller, object: &ObjectRef) -> Result<bool, CallError> {
+    if !object.api_version.contains('/') {
+        return Ok(true);
+    }
+    let request = http::Request::get("/apis").body(Vec::new());
+    let request = request.map_err(kube::core::request::Error::BuildRequest);
+    let list: APIGroupList = caller.request(request).await?;
+    let mut versions = list.groups.iter().flat_map(|group| &group.versions);
+    Ok(versions.any(|version| version.group_version == object.api_version))
 }
 
 /// `/api/v1`, `/apis/ray.io/v1`.

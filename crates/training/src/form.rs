@@ -215,25 +215,8 @@ fn read_form(
         form.text("pvcName", 253).and_then(|name| form.parsed("pvcName", values::dns_label(name)));
     let entrypoint = form.text("entrypoint", 4096);
     flat::refuse_in_nested(form);
-    form.only(&[
-        "jobName",
-        "namespace",
-        "priority",
-        "algorithm",
-        "resources",
-        "stoppingCondition",
-        "inputDataConfig",
-        "outputDataConfig",
-        "hyperparameters",
-        "customHyperparameters",
-        "targetClusters",
-        "placement",
-        "locality",
-        "entrypoint",
-        "headImage",
-        "workerImage",
-        "pvcName",
-    ]);
+    let known: Vec<&str> = flat::NESTED.into_iter().chain(flat::SHARED).collect();
+    form.only(&known);
 
     Some(JobSpec {
         name: name?,

@@ -78,10 +78,14 @@ impl Harness {
         uids[1].clone()
     }
 
+    /// A client that has not asked for anything yet, as after a start of the host.
+    pub(crate) async fn fresh_client(&self) -> Arc<KarmadaClient> {
+        let poll_interval = Duration::from_millis(1);
+        client_of(&self.sandbox.kubeconfig(), poll_interval, &self.tasks, &self.stop).await
+    }
+
     pub(crate) async fn remove(&self, job: &str, object: &ObjectRef) -> Vec<Remaining> {
-        let clusters = vec![ClusterName::parse("member1").unwrap()];
-        let removal = Removal { object: object.clone(), job_id: id(job), shared: false, clusters };
-        self.client.remove(&removal).await.unwrap()
+        self.client.remove(&removal(job, object)).await.unwrap()
     }
 
     /// Repeats the removal until nothing is left.
@@ -99,6 +103,12 @@ impl Harness {
         let ObjectRef { api_version, kind, namespace, name } = object;
         self.sandbox.get(cluster, api_version, kind, namespace, name)
     }
+}
+
+/// The order to remove an object of a job, which ran on the first member.
+pub(crate) fn removal(job: &str, object: &ObjectRef) -> Removal {
+    let clusters = vec![ClusterName::parse("member1").unwrap()];
+    Removal { object: object.clone(), job_id: id(job), shared: false, clusters }
 }
 
 /// Waits for a state, at most ten seconds.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use training::ports::{ControlPlane, Write};
+use training::ports::{ControlError, ControlPlane, Write};
 
-use crate::harness::{Harness, id, order, policy, policy_ref, ray_job, volume};
+use crate::harness::{Harness, id, order, policy, policy_ref, ray_job, removal, volume};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -186,5 +186,42 @@ async fn release_of_what_is_gone_is_done() {
     let harness = Harness::start().await;
     let (_, at) = volume("a");
     assert!(harness.client.release(&policy_ref("a"), &[at]).await.unwrap());
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn path_that_something_in_between_does_not_know_proves_nothing() {
+    let harness = Harness::start().await;
+    harness.submit("a").await;
+    let (_, at) = ray_job("a");
+    let fresh = harness.fresh_client().await;
+    harness.sandbox.faults().fail_next("GET /apis/ray.io/v1", 404, 1);
+    let error = fresh.remove(&removal("a", &at)).await.unwrap_err();
+    assert!(matches!(error, ControlError::Unavailable { .. }), "{error}");
+    assert!(harness.get(None, &at).is_some());
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn kind_that_is_gone_does_not_hide_what_a_member_still_has() {
+    let harness = Harness::start().await;
+    harness.submit("a").await;
+    let (_, at) = ray_job("a");
+    let faults = harness.sandbox.faults();
+    faults.member_down("member1");
+    harness.sandbox.step(MINUTE).await;
+    faults.remove_crds(None, "ray.io");
+    let fresh = harness.fresh_client().await;
+    for _ in 0..3 {
+        harness.sandbox.step(MINUTE).await;
+        let left = fresh.remove(&removal("a", &at)).await.unwrap();
+        assert!(!left.is_empty(), "the member may run it for ever");
+    }
+    assert!(harness.get(Some("member1"), &at).is_some());
+    faults.member_up("member1");
+    harness.sandbox.step(MINUTE).await;
+    harness.sandbox.step(MINUTE).await;
+    assert_eq!(fresh.remove(&removal("a", &at)).await.unwrap(), []);
+    assert!(harness.get(Some("member1"), &at).is_none());
     harness.stop().await;
 }

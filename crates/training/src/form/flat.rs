@@ -32,9 +32,9 @@ const OWN: [(&str, &str); 14] = [
     ("storageSize", "resources.volumeSizeGB"),
 ];
 /// Fields that both forms have.
-const SHARED: [&str; 3] = ["namespace", "hyperparameters", "targetClusters"];
+pub(super) const SHARED: [&str; 3] = ["namespace", "hyperparameters", "targetClusters"];
 /// Fields that only the nested form has.
-const NESTED: [&str; 14] = [
+pub(super) const NESTED: [&str; 14] = [
     "jobName",
     "priority",
     "algorithm",
