@@ -205,6 +205,10 @@ pub struct JobView {
     /// When its objects were applied, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<String>,
+    /// How often its cluster began the run anew without having held it back: after a failed try that
+    /// the cluster repeats by itself, or because somebody deleted the workload there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// When its program started, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
@@ -228,6 +232,10 @@ pub struct JobView {
 
 fn first_attempt() -> u32 {
     1
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Every attempt of the same work, first to last.

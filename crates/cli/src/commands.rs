@@ -274,6 +274,9 @@ fn show_job(output: Output, answer: &Value) -> Result<(), Failure> {
     ] {
         rows.extend(time.map(|time| (name, time)));
     }
+    if job.restarts > 0 {
+        rows.push(("restarts", job.restarts.to_string()));
+    }
     if let Some(why) = job.placement_reason {
         rows.push(("placement", why));
     }

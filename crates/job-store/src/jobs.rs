@@ -56,12 +56,12 @@ macro_rules! job_values {
     () => {
         "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
          $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, \
-         $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48"
+         $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51"
     };
 }
 pub(crate) use job_values;
 
-/// Binds `$1` to `$48` to the columns of a [`JobRow`].
+/// Binds `$1` to `$51` to the columns of a [`JobRow`].
 macro_rules! bind_job {
     ($query:expr, $row:expr) => {
         $query
@@ -113,6 +113,9 @@ macro_rules! bind_job {
             .bind(&$row.first_attempt)
             .bind($row.suspend)
             .bind(&$row.abandoned)
+            .bind($row.pending_since)
+            .bind($row.run_began)
+            .bind($row.restarts)
     };
 }
 
@@ -305,7 +308,8 @@ impl Write<Db> for Transition {
              message = $7, failure = $8, progress = $9, last_known = $10, stale_since = $11, \
              placement = $12, workload_uid = $13, missing_since = $14, delete_volumes = $15, \
              updated_at = $16, submitted_at = $17, started_at = $18, finished_at = $19, \
-             deleted_at = $20, suspend = $21, abandoned = $22 \
+             deleted_at = $20, suspend = $21, abandoned = $22, pending_since = $23, \
+             run_began = $24, restarts = $25 \
              WHERE id = $1 AND version = $2",
         )
         .bind(&row.id)
@@ -330,6 +334,9 @@ impl Write<Db> for Transition {
         .bind(row.deleted_at)
         .bind(row.suspend)
         .bind(&row.abandoned)
+        .bind(row.pending_since)
+        .bind(row.run_began)
+        .bind(row.restarts)
         .execute(&mut *connection)
         .await
         .map_err(error::store)?;

@@ -93,7 +93,7 @@ macro_rules! job_columns {
          desired, reason, message, failure, progress, last_known, stale_since, placement, \
          workload_uid, missing_since, delete_volumes, updated_at, submitted_at, started_at, \
          finished_at, deleted_at, settings, input_digest, plan_digest, max_pending_seconds, \
-         attempt, first_attempt, suspend, abandoned"
+         attempt, first_attempt, suspend, abandoned, pending_since, run_began, restarts"
     };
 }
 pub(crate) use job_columns;
@@ -176,6 +176,12 @@ row!(
         suspend: bool,
         #[sqlx(default)]
         abandoned: Option<String>,
+        #[sqlx(default)]
+        pending_since: Option<i64>,
+        #[sqlx(default)]
+        run_began: Option<i64>,
+        #[sqlx(default)]
+        restarts: i32,
     }
 );
 
@@ -252,6 +258,9 @@ impl JobRow {
             suspend: job.suspend,
             abandoned: (!job.abandoned.is_empty())
                 .then(|| Value::from(names(&job.abandoned)).to_string()),
+            pending_since: job.pending_since.map(Timestamp::as_microsecond),
+            run_began: job.run_began.map(Timestamp::as_microsecond),
+            restarts: i32::try_from(job.restarts).unwrap_or(i32::MAX),
         })
     }
 
@@ -331,6 +340,9 @@ impl JobRow {
             placement,
             workload_uid: self.workload_uid,
             missing_since: row.maybe_time("missing_since", self.missing_since)?,
+            pending_since: row.maybe_time("pending_since", self.pending_since)?,
+            run_began: row.maybe_time("run_began", self.run_began)?,
+            restarts: row.get("restarts", u32::try_from(self.restarts).ok())?,
             delete_volumes: self.delete_volumes,
             abandoned: row.get("abandoned", abandoned)?,
             updated_at: row.time("updated_at", self.updated_at)?,

@@ -15,11 +15,12 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// Fragments that misbehave in what they do, by name.
-pub const HOSTILE: [(&str, &str); 11] = [
+pub const HOSTILE: [(&str, &str); 12] = [
     ("chatter", include_str!("../tests/hostile/chatter.wat")),
     ("huge-string", include_str!("../tests/hostile/huge_string.wat")),
     ("invalid-utf8", include_str!("../tests/hostile/invalid_utf8.wat")),
     ("loop", include_str!("../tests/hostile/loop.wat")),
+    ("loop-in-interpret", include_str!("../tests/hostile/loop_in_interpret.wat")),
     ("loop-in-start", include_str!("../tests/hostile/loop_in_start.wat")),
     ("many-items", include_str!("../tests/hostile/many_items.wat")),
     ("memory-bomb", include_str!("../tests/hostile/memory_bomb.wat")),

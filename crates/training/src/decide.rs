@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::id::ClusterName;
 use crate::intent::IntentKind;
 use crate::job::{FailureClass, Job, NewEvent, Spread};
 use crate::phase::{Desired, Phase};
@@ -86,12 +87,12 @@ pub fn decide(
             after.missing_since = None;
             let mut read = after.clone();
             read_binding(&mut read, binding, observation, now);
-            stop_elsewhere(&mut read, binding, &mut effects);
             // The status of a cluster that is away is frozen: only an end that it reported before
             // is still true.
             if observation.away.is_none() || read.phase.is_terminal() {
                 after = read;
             }
+            stop_elsewhere(&mut after, binding, &mut effects);
         }
         None => read_absence(&mut after, observation.seen.exists, patience, now),
     }
@@ -116,7 +117,11 @@ pub fn decide(
     debug_assert!(job.phase.may_become(after.phase), "{} -> {}", job.phase, after.phase);
     after.updated_at = now;
     let event = NewEvent {
-        kind: if after.phase == job.phase { "StatusChanged" } else { "PhaseChanged" },
+        kind: match () {
+            () if after.phase != job.phase => "PhaseChanged",
+            () if after.restarts > job.restarts => "Restarted",
+            () => "StatusChanged",
+        },
         actor: "observe",
         evidence: evidence(observation),
     };
@@ -136,30 +141,36 @@ fn set(job: &mut Job, phase: Phase, reason: &str, message: &str) {
 
 fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation, now: Timestamp) {
     let before = resumed_phase(job);
-    if let Some((false, reason, message)) = &binding.scheduled {
-        let text = format!("Karmada cannot schedule the workload: {message}");
-        set(job, before, reason, &text);
-        return;
-    }
-    let refused = |member: &&MemberSeen| !member.applied && !member.applied_message.is_empty();
-    if let Some(member) = binding.members.iter().find(refused) {
-        let text = format!(
-            "Cluster {} does not take the workload: {}",
-            member.cluster, member.applied_message
-        );
-        set(job, before, "NotApplied", &text);
-        return;
-    }
-    let expected = job.placement.as_ref().map_or(1, |placement| placement.clusters.len()).max(1);
-    let reports: Vec<&Report> = observation.reports.iter().map(|(_, report)| report).collect();
-    let Some(report) = leading_report(&reports, expected, job.spread) else {
+    let obstacle = obstacle(binding);
+    let chosen = chosen(job);
+    let ours = |cluster: &str| chosen.is_empty() || chosen.contains(&cluster);
+    let reports: Vec<&Report> = observation
+        .reports
+        .iter()
+        .filter(|(cluster, _)| ours(cluster))
+        .map(|(_, report)| report)
+        .collect();
+    let expected = chosen.len().max(1);
+    // A program that began has its room and its workload, whatever is said of them by now: what
+    // stands in the way then concerns a later change of the workload.
+    let report = leading_report(&reports, expected, job.spread)
+        .filter(|report| obstacle.is_none() || has_begun(report.state));
+    let Some(report) = report else {
+        if let Some((reason, text)) = obstacle {
+            set(job, before, &reason, &text);
+        }
         return;
     };
     // Operators count from the first preparation; for us a job starts when its program does.
-    let has_run =
-        matches!(report.state, RunState::Running | RunState::Succeeded | RunState::Failed);
-    if has_run && let Some(started) = report.started_at {
-        job.started_at.get_or_insert(started);
+    if has_begun(report.state)
+        && let Some(began) = report.started_at
+    {
+        job.started_at.get_or_insert(began);
+        // Of several clusters, now one leads and now another.
+        if expected == 1 && job.run_began.is_some_and(|earlier| earlier < began) {
+            job.restarts = job.restarts.saturating_add(1);
+        }
+        job.run_began = Some(began);
     }
     job.progress = report.progress.or(job.progress);
     job.failure = report.failure;
@@ -173,7 +184,10 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
         }
         RunState::Suspended => {
             // It will begin anew, and so does its time.
-            job.started_at = None;
+            if job.started_at.take().is_some() {
+                job.pending_since = Some(now);
+            }
+            job.run_began = None;
             Phase::Suspended
         }
         RunState::Succeeded => Phase::Succeeded,
@@ -188,21 +202,48 @@ fn read_binding(job: &mut Job, binding: &BindingSeen, observation: &Observation,
     if phase.is_terminal() {
         job.finished_at = report.finished_at.or(Some(now));
     }
-    if report.state == RunState::Unknown {
-        job.phase = phase;
-    } else {
-        set(job, phase, &report.reason, &report.message);
+    match obstacle {
+        Some((reason, text)) if !phase.is_terminal() => set(job, phase, &reason, &text),
+        _ if report.state == RunState::Unknown => job.phase = phase,
+        _ => set(job, phase, &report.reason, &report.message),
     }
+}
+
+/// What Karmada, or a cluster through it, has against the workload: reason and sentence.
+fn obstacle(binding: &BindingSeen) -> Option<(String, String)> {
+    if let Some((false, reason, message)) = &binding.scheduled {
+        let text = format!("Karmada cannot schedule the workload: {message}");
+        return Some((reason.clone(), text));
+    }
+    let refused = |member: &&MemberSeen| !member.applied && !member.applied_message.is_empty();
+    let member = binding.members.iter().find(refused)?;
+    let (cluster, message) = (&member.cluster, &member.applied_message);
+    let text = format!("Cluster {cluster} does not take the workload: {message}");
+    Some(("NotApplied".to_owned(), text))
+}
+
+fn has_begun(state: RunState) -> bool {
+    matches!(state, RunState::Running | RunState::Succeeded | RunState::Failed)
+}
+
+/// Names of the clusters of the placement.
+fn chosen(job: &Job) -> Vec<&str> {
+    let clusters = job.placement.iter().flat_map(|placement| &placement.clusters);
+    clusters.map(ClusterName::as_str).collect()
 }
 
 /// A policy of somebody else can win the workload and copy it to further clusters: a second run,
 /// so all of them are stopped.
 fn stop_elsewhere(job: &mut Job, binding: &BindingSeen, effects: &mut Effects) {
-    let Some(placement) = &job.placement else { return };
-    let ours = |name: &str| placement.clusters.iter().any(|cluster| cluster.as_str() == name);
-    let elsewhere = binding.clusters.iter().find(|name| !ours(name));
-    let Some(elsewhere) = elsewhere.filter(|_| job.desired == Desired::Run) else { return };
+    let chosen = chosen(job);
+    if chosen.is_empty() || job.desired != Desired::Run {
+        return;
+    }
+    let elsewhere = binding.clusters.iter().find(|name| !chosen.contains(&name.as_str()));
+    let Some(elsewhere) = elsewhere else { return };
     if job.phase.is_terminal() {
+        // Over where it was to run, and perhaps not there.
+        effects.enqueue.push(IntentKind::Stop);
         return;
     }
     let text = format!(
@@ -333,7 +374,8 @@ fn enforce_deadline(job: &mut Job, effects: &mut Effects, patience: &Patience, n
 /// held back waits for nobody.
 pub(crate) fn has_waited_too_long(job: &Job, now: Timestamp) -> bool {
     let limit = job.max_pending_seconds.filter(|_| !job.suspend && job.started_at.is_none());
-    limit.is_some_and(|limit| elapsed(job.created_at, now) > Duration::from_secs(u64::from(limit)))
+    let since = job.pending_since.unwrap_or(job.created_at);
+    limit.is_some_and(|limit| elapsed(since, now) > Duration::from_secs(u64::from(limit)))
 }
 
 /// The first half of a sentence.

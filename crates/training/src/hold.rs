@@ -95,6 +95,7 @@ pub async fn set_suspended(
             let (reason, message) = words(job, suspend);
             Job {
                 suspend,
+                pending_since: if suspend { job.pending_since } else { Some(clock.now()) },
                 reason: reason.to_owned(),
                 message: message.to_owned(),
                 updated_at: clock.now(),

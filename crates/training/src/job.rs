@@ -306,7 +306,7 @@ pub struct Job {
     pub spread: Spread,
     /// Longest run in seconds.
     pub max_runtime_seconds: Option<u32>,
-    /// Longest time in seconds from acceptance to the start.
+    /// Longest time in seconds that it waits for its start; see [`Job::pending_since`].
     pub max_pending_seconds: Option<u32>,
     /// Which try of the same work it is.
     pub attempt: Attempt,
@@ -355,6 +355,13 @@ pub struct Job {
     pub abandoned: Vec<ClusterName>,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when it waits for its start after it was held back, by its user or its cluster; `None`
+    /// if it has waited since it was accepted.
+    pub pending_since: Option<Timestamp>,
+    /// When its present run began, as its cluster says.
+    pub run_began: Option<Timestamp>,
+    /// How often its cluster began the run anew without having held it back.
+    pub restarts: u32,
     /// When its objects were applied.
     pub submitted_at: Option<Timestamp>,
     /// When its program started.

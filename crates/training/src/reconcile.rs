@@ -9,6 +9,7 @@ mod ledger;
 mod observe;
 mod orphans;
 mod proof;
+mod reading;
 mod reap;
 mod remove;
 mod sweep;

@@ -112,6 +112,7 @@ pub(super) fn job(job: Job, warnings: Vec<String>) -> JobView {
             .collect(),
         placement_reason: job.placement.map(|placement| placement.reason),
         submitted_at: job.submitted_at.map(time),
+        restarts: job.restarts,
         started_at: job.started_at.map(time),
         finished_at: job.finished_at.map(time),
         deleted_at: job.deleted_at.map(time),

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use training::Timestamp;
+
 use crate::harness::{App, Setup, program, sample_form, until};
 
 async fn wish(app: &App, id: &str, verb: &str) -> Value {
@@ -118,6 +120,47 @@ async fn job_that_does_not_start_in_time_ends_and_says_why() {
     // One that starts in time is left alone.
     let quick = app.submit(&patient_for("quick", 600)).await;
     app.job_in_phase(&quick, "Succeeded").await;
+}
+
+#[tokio::test]
+async fn job_that_is_resumed_late_is_given_its_time_to_start_again() {
+    let app = Setup::sqlite().speed(2.0).start().await;
+    let mut form = sample_form("late");
+    form["stoppingCondition"] = json!({"maxPendingSeconds": 3});
+    let id = app.submit(&form).await;
+    app.job_in_phase(&id, "Running").await;
+    wish(&app, &id, "suspend").await;
+    let job = app.job_in_phase(&id, "Suspended").await;
+    // Longer ago than it may wait by now.
+    let created: Timestamp = job["createdAt"].as_str().unwrap().parse().unwrap();
+    until("it was accepted long ago", async || {
+        Timestamp::now().duration_since(created).as_secs() > 3
+    })
+    .await;
+    wish(&app, &id, "resume").await;
+    app.job_in_phase(&id, "Succeeded").await;
+}
+
+#[tokio::test]
+async fn run_that_karmada_made_again_is_told_of() {
+    let app = Setup::sqlite().speed(0.5).start().await;
+    let id = app.submit(&sample_form("again")).await;
+    let first = app.job_in_phase(&id, "Running").await;
+    assert_eq!(first.get("restarts"), None, "{first:#}");
+    let cluster = first["clusters"][0].as_str().unwrap();
+    // A run begins in whole seconds.
+    let started: Timestamp = first["startedAt"].as_str().unwrap().parse().unwrap();
+    until("a second has passed", async || Timestamp::now().duration_since(started).as_secs() > 1)
+        .await;
+    app.sandbox.delete_member_object(cluster, "ray.io/v1", "RayJob", "default", "again");
+    let job = app.job_until(&id, |job| job["restarts"] == 1).await;
+    assert_eq!(job["startedAt"], first["startedAt"]);
+    let explained = app.get(&format!("/api/v1/jobs/{id}/explain")).await.body;
+    assert!(explained.to_string().contains("began the run anew once"), "{explained:#}");
+    let job = app.job_in_phase(&id, "Succeeded").await;
+    assert_eq!(job["restarts"], 1);
+    let events = app.events(&id).await;
+    assert!(events.iter().any(|event| event["kind"] == "Restarted"), "{events:#?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use plugin_runtime::testing::Guest;
 use serde_json::{Value, json};
 
 use super::guest;
-use crate::harness::{App, Setup, until};
+use crate::harness::{App, Setup, plugins_dir, sample_form, until};
 
 /// A host with these plugins beside the good one.
 async fn beside_good(plugins: &[(&str, Guest)]) -> App {
@@ -73,6 +73,28 @@ async fn files_that_misbehave_while_they_are_loaded_are_rejected_alone() {
     assert_eq!(rejected.len(), 2, "{list}");
     assert!(reason(0).contains("may import `log` only"), "{}", reason(0));
     assert!(reason(1).contains("did not finish `describe`"), "{}", reason(1));
+}
+
+#[tokio::test]
+async fn plugin_that_never_reads_a_status_leaves_the_jobs_of_others_alone() {
+    let setup = Setup::sqlite().own_plugins();
+    let dir = setup.plugins_dir();
+    std::fs::copy(plugins_dir().join("xgboost.wasm"), dir.join("xgboost.wasm")).unwrap();
+    let stuck = Guest::hostile("loop-in-interpret").emits("workload", &guest::workload("1"));
+    guest::put(&dir.join("stuck.wasm"), &stuck.build());
+    let app = setup.start().await;
+    let id = app.submit(&guest::form("loop-in-interpret")).await;
+    app.job_in_phase(&id, "Submitted").await;
+    until("it was asked", async || app.host.log().contains("could not be interpreted")).await;
+    for name in ["one", "two", "three"] {
+        let good = app.submit(&sample_form(name)).await;
+        app.job_in_phase(&good, "Succeeded").await;
+    }
+    // Whoever asks why is told, and it can be stopped as any other.
+    let explained = app.get(&format!("/api/v1/jobs/{id}/explain")).await;
+    assert_eq!(explained.status, 200, "{}", explained.body);
+    app.delete(&format!("/api/v1/jobs/{id}")).await;
+    app.job_gone(&id).await;
 }
 
 /// Manifests that no host may create, and the code of the refusal.

@@ -300,7 +300,8 @@ fn many(series: &str) -> String {
          'one', NULL, 1, 1, 0, 'v', 'k', 'p', '1', '{digest}', '{digest}', '{digest}', '1', \
          n * 1000, 1, CASE WHEN n % 1000 = 0 THEN 'Running' ELSE 'Succeeded' END, 'Active', \
          'Run', '', '', 'none', NULL, NULL, NULL, NULL, NULL, NULL, FALSE, n, NULL, NULL, \
-         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL, NULL, NULL, NULL, NULL, 1, NULL, FALSE, NULL \
+         CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, NULL, NULL, NULL, NULL, NULL, 1, NULL, FALSE, NULL, \
+         NULL, NULL, 0 \
          FROM {series}"
     )
 }

@@ -201,6 +201,118 @@ fn karmadas_refusals_become_reasons() {
 }
 
 #[test]
+fn what_the_program_does_outweighs_what_karmada_says_of_the_workload() {
+    let unscheduled = BindingSeen {
+        scheduled: Some((false, "NoClusterFit".to_owned(), "0/2 clusters".to_owned())),
+        members: vec![member("m")],
+        ..BindingSeen::default()
+    };
+    let refused = BindingSeen {
+        members: vec![MemberSeen {
+            applied: false,
+            applied_message: "webhook denied the request".to_owned(),
+            ..member("m")
+        }],
+        ..BindingSeen::default()
+    };
+    for (binding, reason) in [(unscheduled, "NoClusterFit"), (refused, "NotApplied")] {
+        for (state, phase, wins) in [
+            (RunState::Unknown, Phase::Submitted, false),
+            (RunState::Pending, Phase::Submitted, false),
+            (RunState::Suspended, Phase::Submitted, false),
+            (RunState::Running, Phase::Running, false),
+            (RunState::Succeeded, Phase::Succeeded, true),
+            (RunState::Failed, Phase::Failed, true),
+        ] {
+            let mut observation = seen(vec![("m", report(state))]);
+            observation.seen.binding = Some(binding.clone());
+            let after = run(&job(Phase::Submitted), &observation, 1).unwrap();
+            let expected = if wins { "R" } else { reason };
+            assert_eq!(
+                (after.phase, after.reason.as_str()),
+                (phase, expected),
+                "{reason} {state:?}"
+            );
+            assert_eq!(after.started_at.is_some(), phase == Phase::Running, "{reason} {state:?}");
+            assert_eq!(run(&after, &observation, 2), None, "{reason} {state:?}");
+        }
+    }
+}
+
+#[test]
+fn status_of_a_cluster_that_was_not_chosen_speaks_for_nobody() {
+    let observation = seen(vec![("m", report(RunState::Pending)), ("n", report(RunState::Failed))]);
+    let after = run(&job(Phase::Submitted), &observation, 1).unwrap();
+    assert_eq!(after.phase, Phase::Submitted);
+    let stranger = seen(vec![("n", report(RunState::Running))]);
+    assert_eq!(run(&job(Phase::Submitted), &stranger, 1), None);
+}
+
+#[test]
+fn run_elsewhere_is_stopped_also_when_ours_is_over_or_away() {
+    let elsewhere = |state| {
+        let mut observation = seen(vec![("m", report(state))]);
+        let binding = observation.seen.binding.as_mut().unwrap();
+        binding.clusters = vec!["m".to_owned(), "n".to_owned()];
+        observation
+    };
+    let over = elsewhere(RunState::Succeeded);
+    let decision = decide(&job(Phase::Running), &over, &Patience::default(), at(1)).unwrap();
+    assert_eq!((decision.after.phase, decision.after.reason.as_str()), (Phase::Succeeded, "R"));
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+    let mut away = elsewhere(RunState::Running);
+    away.away = Some(Away { cluster: "m".to_owned(), reason: "ClusterNotReachable".to_owned() });
+    let decision = decide(&job(Phase::Running), &away, &Patience::default(), at(1)).unwrap();
+    assert_eq!(
+        (decision.after.desired, decision.after.reason.as_str()),
+        (Desired::Cancel, "PlacedElsewhere")
+    );
+    assert_eq!(decision.effects.enqueue, [IntentKind::Stop]);
+}
+
+#[test]
+fn run_that_its_cluster_began_anew_is_counted_once() {
+    let began = |seconds: i64| {
+        let mut running = report(RunState::Running);
+        running.started_at = Some(at(seconds));
+        seen(vec![("m", running)])
+    };
+    let mut limited = job(Phase::Submitted);
+    limited.max_runtime_seconds = Some(1000);
+    let first = run(&limited, &began(10), 11).unwrap();
+    assert_eq!((first.run_began, first.restarts), (Some(at(10)), 0));
+    let decision = decide(&first, &began(50), &Patience::default(), at(51)).unwrap();
+    let second = decision.after;
+    assert_eq!(decision.event.kind, "Restarted");
+    assert_eq!((second.run_began, second.restarts), (Some(at(50)), 1));
+    assert_eq!(second.started_at, Some(at(10)), "its limit covers all of its runs");
+    assert_eq!(run(&second, &began(50), 60), None);
+    // Whoever was held back begins anew by intent.
+    let held = run(&second, &seen(vec![("m", report(RunState::Suspended))]), 70).unwrap();
+    let resumed = run(&held, &began(90), 91).unwrap();
+    assert_eq!((resumed.run_began, resumed.restarts), (Some(at(90)), 1));
+}
+
+#[test]
+fn job_that_was_held_back_is_given_its_time_to_wait_again() {
+    let mut limited = job(Phase::Running);
+    limited.max_pending_seconds = Some(60);
+    let suspended = seen(vec![("m", report(RunState::Suspended))]);
+    let pending = seen(vec![("m", report(RunState::Pending))]);
+    // Its cluster put it out for another, long after it was accepted.
+    let out = run(&limited, &suspended, 500).unwrap();
+    assert_eq!((out.pending_since, out.desired), (Some(at(500)), Desired::Run));
+    assert_eq!(run(&out, &suspended, 560), None);
+    assert_eq!(run(&out, &suspended, 561).unwrap().reason, PENDING_REASON);
+    let back = run(&out, &pending, 550).unwrap();
+    assert_eq!((back.phase, back.pending_since), (Phase::Submitted, Some(at(500))));
+    // One that waits for its cluster's queue from the start has waited since then.
+    let mut queued = job(Phase::Submitted);
+    queued.max_pending_seconds = Some(60);
+    assert_eq!(run(&queued, &suspended, 61).unwrap().reason, PENDING_REASON);
+}
+
+#[test]
 fn the_host_stops_what_the_cluster_does_not() {
     let mut limited = job(Phase::Running);
     limited.max_runtime_seconds = Some(100);

@@ -3,6 +3,7 @@
 use super::evidence::{Evidence, MemberEvidence, Presence};
 use super::pods::MEMORY_REMEDY;
 use super::{Found, LinkState, Step, Weight, bare};
+use crate::job::Job;
 use crate::ports::{MemberError, RunState};
 
 /// Karmada's order to the member.
@@ -188,7 +189,7 @@ pub(super) fn object(evidence: &Evidence, member: &MemberEvidence) -> Found {
         let text = format!("It is on cluster {name}, and its status cannot be read.");
         return found(LinkState::Unknown, text);
     };
-    let text = format!("{} ({})", report.message, report.reason);
+    let text = format!("{} ({}){}", report.message, report.reason, begun_anew(&evidence.job));
     let at = report.finished_at.or(report.started_at);
     let cause = bare(&report.message).to_owned();
     match report.state {
@@ -209,6 +210,17 @@ pub(super) fn object(evidence: &Evidence, member: &MemberEvidence) -> Found {
         }
         RunState::Failed => found(LinkState::Wrong, text).at(at),
     }
+}
+
+/// What is to be known of a run that is not the first of its workload.
+fn begun_anew(job: &Job) -> String {
+    let times = match job.restarts {
+        0 => return String::new(),
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    let last = job.run_began.map(|at| format!(", last at {at:.0}")).unwrap_or_default();
+    format!(" The cluster began the run anew {times}{last}.")
 }
 
 /// Whether words of an operator or a program are about memory that did not suffice.

@@ -6,8 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
+use super::reading::{AT_ONCE, Pauses, read};
 use super::sweep::{Part, Sweep};
 use super::{Reconcilers, StepError};
 use crate::clock::Timestamp;
@@ -39,6 +41,7 @@ pub(super) struct Memory {
     again: HashSet<ObjectRef>,
     looked_again: Option<Timestamp>,
     sweep: Sweep,
+    pauses: Pauses,
 }
 
 struct Last {
@@ -82,6 +85,7 @@ impl Reconcilers {
         let Some(part) = part else { return Ok(false) };
         if memory.sweep.end_part(part, elapsed(started, now), now, interval) {
             memory.jobs.retain(|id, _| memory.sweep.saw(id));
+            memory.pauses.keep(|id| memory.sweep.saw(id));
             self.ledger.keep_seen(|id| memory.sweep.saw(id));
         }
         Ok(memory.sweep.is_under_way())
@@ -92,13 +96,27 @@ impl Reconcilers {
         self.ledger.observe(&jobs);
         let workloads: Vec<WorkloadRef> = jobs.iter().map(workload_ref).collect();
         let seen = self.control.observe(&workloads).await?;
-        for ((job, seen), workload) in jobs.into_iter().zip(seen).zip(workloads) {
-            let (reports, complete) = match memory.jobs.remove(&job.id) {
-                Some(last) if last.seen == seen => (last.reports, true),
-                _ => self.interpret(&job, &seen).await,
-            };
+        let Memory { jobs: known, clusters, early, again, pauses, .. } = memory;
+        pauses.begin();
+        let looks: Vec<_> = jobs
+            .into_iter()
+            .zip(seen)
+            .zip(workloads)
+            .map(|((job, seen), workload)| (known.remove(&job.id), job, seen, workload))
+            .collect();
+        let pauses = &*pauses;
+        let mut readings = stream::iter(looks)
+            .map(async |(last, job, seen, workload)| {
+                let reading = match last {
+                    Some(last) if last.seen == seen => (last.reports, true),
+                    _ => read(&*self.plugins, &*self.clock, pauses, &job, &seen).await,
+                };
+                (job, seen, workload, reading)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((job, seen, workload, (reports, complete))) = readings.next().await {
             let id = job.id.clone();
-            let settled = self.settle_observation(job, &seen, &reports, &memory.clusters).await;
+            let settled = self.settle_observation(job, &seen, &reports, clusters).await;
             let settled = match settled {
                 Ok(moved) => moved != Some(Moved::Stale),
                 Err(StepError::Store(error)) if !error.retryable() => {
@@ -112,13 +130,13 @@ impl Reconcilers {
                 }
                 Err(error) => return Err(error),
             };
-            memory.early.remove(&workload.object);
+            early.remove(&workload.object);
             if !settled || !complete || seen.binding.is_none() {
-                memory.again.insert(workload.object);
+                again.insert(workload.object);
             }
             // What the plugin failed to read is read again.
             if complete {
-                memory.jobs.insert(id, Last { seen, reports });
+                known.insert(id, Last { seen, reports });
             }
         }
         Ok(())
@@ -158,32 +176,6 @@ impl Reconcilers {
             decision.after.reason
         );
         Ok(Some(moved))
-    }
-
-    /// Lets the plugin read what each member reports, and says whether it read all. A plugin that
-    /// fails on a status is logged, and the job keeps its phase.
-    async fn interpret(&self, job: &Job, seen: &Seen) -> (Vec<(String, Report)>, bool) {
-        let mut reports = Vec::new();
-        let mut complete = true;
-        for member in seen.binding.iter().flat_map(|binding| &binding.members) {
-            let Some(status) = &member.status else { continue };
-            let object = reported(job, status);
-            let digest = &job.provenance.plugin_digest;
-            match self.plugins.interpret(digest, &job.algorithm, &object).await {
-                Ok(report) => reports.push((member.cluster.clone(), report)),
-                Err(error) => {
-                    complete = false;
-                    tracing::warn!(
-                        job.id = %job.id,
-                        cluster.name = %member.cluster,
-                        error = &error as &dyn std::error::Error,
-                        "Status of job `{}` could not be interpreted",
-                        job.id
-                    );
-                }
-            }
-        }
-        (reports, complete)
     }
 }
 

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::id::{PluginDigest, Sha256Digest};
+use crate::job::FailureClass;
 use crate::manifest::{Manifest, Role};
 use crate::ports::{
     Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, PluginChange,
-    PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins, Prepared, Report, Route,
+    PluginFault, PluginInfo, PluginKind, PluginVersion, Plugins, Prepared, Report, Route, RunState,
     Signature, Usage, VersionState,
 };
 use crate::routing;
@@ -32,6 +34,8 @@ struct State {
     quarantined: BTreeSet<String>,
     changes: Vec<PluginChange>,
     image: String,
+    stalled: BTreeSet<String>,
+    stalled_calls: usize,
 }
 
 impl MemoryPlugins {
@@ -72,6 +76,16 @@ impl MemoryPlugins {
     /// Locks a version away, as a sandbox that broke does.
     pub fn quarantine(&self, digest: &PluginDigest) {
         self.locked().quarantined.insert(digest.to_string());
+    }
+
+    /// Lets every call to read a status run out of its second.
+    pub fn stall(&self, digest: &PluginDigest) {
+        self.locked().stalled.insert(digest.to_string());
+    }
+
+    /// Calls that ran out of their time.
+    pub fn stalled_calls(&self) -> usize {
+        self.locked().stalled_calls
     }
 
     /// Makes something happen.
@@ -254,6 +268,23 @@ impl Plugins for MemoryPlugins {
         _: &str,
         _: &Value,
     ) -> Result<Report, PluginFault> {
-        Err(PluginFault::NotLoaded(*plugin))
+        let stalls = self.locked().stalled.contains(&plugin.to_string());
+        if stalls {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.locked().stalled_calls += 1;
+            let plugin = self.load(plugin).await?.name.clone();
+            return Err(PluginFault::TimedOut { plugin, call: "interpret", limit_ms: 1000 });
+        }
+        self.locked().find(plugin)?;
+        Ok(Report {
+            state: RunState::Running,
+            reason: "Running".to_owned(),
+            message: "It runs.".to_owned(),
+            progress: None,
+            failure: FailureClass::None,
+            started_at: None,
+            finished_at: None,
+            logs: Vec::new(),
+        })
     }
 }

@@ -28,6 +28,9 @@ pub async fn a_transition_rewrites_the_row_and_raises_the_version(store: Store) 
         }),
         workload_uid: Some("uid-1".to_owned()),
         missing_since: Some(at(12)),
+        pending_since: Some(at(18)),
+        run_began: Some(at(19)),
+        restarts: 3,
         delete_volumes: true,
         updated_at: at(13),
         submitted_at: Some(at(14)),
@@ -43,6 +46,8 @@ pub async fn a_transition_rewrites_the_row_and_raises_the_version(store: Store) 
         progress: None,
         stale_since: None,
         placement: None,
+        pending_since: None,
+        run_began: None,
         ..stored
     };
     assert_eq!(step(&store, &gone).await, Job { version: 3, ..gone });
