@@ -4,4 +4,5 @@ mod compat;
 mod errors;
 mod flat;
 mod imports;
+mod overload;
 mod submit;

@@ -40,10 +40,26 @@ pub(crate) trait Mirrored:
 
 type Entries<T> = HashMap<<T as Mirrored>::Key, Arc<<T as Mirrored>::Kept>>;
 
+/// What is mirrored.
+struct Held<T: Mirrored> {
+    entries: Entries<T>,
+    /// Rises with everything the watch delivers.
+    events: u64,
+}
+
+/// Where a whole content comes from.
+enum Source {
+    Watch,
+    /// A list that began when so many events had come.
+    List {
+        before: u64,
+    },
+}
+
 /// The mirror of all objects of one kind.
 pub(crate) struct Mirror<T: Mirrored> {
     settings: T::Settings,
-    entries: RwLock<Entries<T>>,
+    held: RwLock<Held<T>>,
     /// What changed since it was last asked for. No larger than what was ever mirrored since.
     changed: Mutex<HashSet<T::Key>>,
     health: Mutex<Health>,
@@ -61,8 +77,6 @@ struct Health {
     /// When it failed, unless it was seen to work since.
     broken_at: Option<Instant>,
     last_sign: Option<Instant>,
-    /// Rises with everything the watch delivers.
-    events: u64,
     relists: u64,
 }
 
@@ -70,7 +84,7 @@ impl<T: Mirrored> Mirror<T> {
     pub(crate) fn new(settings: T::Settings, poll_interval: Duration, hint: Arc<Notify>) -> Self {
         Self {
             settings,
-            entries: RwLock::default(),
+            held: RwLock::new(Held { entries: Entries::<T>::new(), events: 0 }),
             changed: Mutex::default(),
             health: Mutex::default(),
             relist: tokio::sync::Mutex::new(None),
@@ -80,12 +94,11 @@ impl<T: Mirrored> Mirror<T> {
     }
 
     pub(crate) fn get(&self, key: &T::Key) -> Option<Arc<T::Kept>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.read().entries.get(key).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<T::Kept>> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.values().cloned().collect()
+        self.read().entries.values().cloned().collect()
     }
 
     /// What changed since the last call.
@@ -118,18 +131,14 @@ impl<T: Mirrored> Mirror<T> {
         {
             return outcome.clone();
         }
-        let before = {
-            let mut health = self.health();
-            health.relists += 1;
-            health.events
-        };
+        self.health().relists += 1;
+        let before = self.read().events;
         let mut fresh = Entries::<T>::new();
         let path = T::url_path(&(), None);
         let outcome = caller.list(&path, None, |object: T| self.keep(object, &mut fresh)).await;
         let outcome = outcome.map_err(|error| error.to_string());
-        // If the watch came back meanwhile, what it brought may be newer than the list.
-        if outcome.is_ok() && self.health().events == before {
-            self.replace(fresh);
+        if outcome.is_ok() {
+            self.replace(fresh, Source::List { before });
         }
         *last = Some((Instant::now(), outcome.clone()));
         outcome
@@ -161,32 +170,36 @@ impl<T: Mirrored> Mirror<T> {
             Event::Init => initial.clear(),
             Event::InitApply(object) => self.keep(object, initial),
             Event::InitDone => {
-                self.replace(std::mem::take(initial));
-                self.count_event();
+                self.replace(std::mem::take(initial), Source::Watch);
                 self.health().complete = true;
                 self.sign_of_life();
             }
             Event::Apply(object) => {
                 if let Some((key, kept)) = object.keep(&self.settings) {
                     let kept = Arc::new(kept);
-                    let before = self.write().insert(key.clone(), Arc::clone(&kept));
+                    let mut held = self.write();
+                    held.events += 1;
+                    let before = held.entries.insert(key.clone(), Arc::clone(&kept));
+                    drop(held);
                     // Karmada touches its objects more often than anything we keep changes.
                     if before.is_none_or(|before| before != kept) {
                         self.changed().insert(key);
                         self.hint.notify_one();
                     }
                 }
-                self.count_event();
                 self.sign_of_life();
             }
             Event::Delete(object) => {
-                if let Some((key, _)) = object.keep(&self.settings)
-                    && self.write().remove(&key).is_some()
-                {
-                    self.changed().insert(key);
-                    self.hint.notify_one();
+                if let Some((key, _)) = object.keep(&self.settings) {
+                    let mut held = self.write();
+                    held.events += 1;
+                    let was_there = held.entries.remove(&key).is_some();
+                    drop(held);
+                    if was_there {
+                        self.changed().insert(key);
+                        self.hint.notify_one();
+                    }
                 }
-                self.count_event();
                 self.sign_of_life();
             }
         }
@@ -198,10 +211,18 @@ impl<T: Mirrored> Mirror<T> {
         }
     }
 
-    fn replace(&self, mut fresh: Entries<T>) {
+    fn replace(&self, mut fresh: Entries<T>, source: Source) {
         fresh.shrink_to_fit();
         let changed: Vec<T::Key> = {
-            let mut entries = self.write();
+            let mut held = self.write();
+            match source {
+                Source::Watch => held.events += 1,
+                // The watch came back meanwhile: what it brought may be newer. Asked under the lock,
+                // or it could come back between the question and the replacement.
+                Source::List { before } if before != held.events => return,
+                Source::List { .. } => {}
+            }
+            let entries = &mut held.entries;
             let newer = fresh.iter().filter(|(key, kept)| entries.get(*key) != Some(*kept));
             let gone = entries.keys().filter(|key| !fresh.contains_key(*key));
             let changed = newer.map(|(key, _)| key).chain(gone).cloned().collect();
@@ -217,12 +238,12 @@ impl<T: Mirrored> Mirror<T> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count_event(&self) {
-        self.health().events += 1;
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Held<T>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Entries<T>> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Held<T>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
@@ -266,5 +287,63 @@ fn words(error: &watcher::Error) -> String {
             "no credentials could be obtained".to_owned()
         }
         other => chain(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+
+    use super::*;
+
+    impl Mirrored for Namespace {
+        type Key = String;
+        type Kept = Option<String>;
+        type Settings = ();
+
+        fn keep(self, (): &()) -> Option<(String, Option<String>)> {
+            Some((self.metadata.name?, self.metadata.resource_version))
+        }
+    }
+
+    fn namespace(name: &str, version: &str) -> Namespace {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        namespace.metadata.resource_version = Some(version.to_owned());
+        namespace
+    }
+
+    fn mirror() -> Mirror<Namespace> {
+        Mirror::new((), Duration::from_secs(1), Arc::default())
+    }
+
+    fn listed(mirror: &Mirror<Namespace>, objects: &[(&str, &str)]) -> Entries<Namespace> {
+        let mut entries = Entries::<Namespace>::new();
+        for (name, version) in objects {
+            mirror.keep(namespace(name, version), &mut entries);
+        }
+        entries
+    }
+
+    #[test]
+    fn list_that_was_overtaken_by_the_watch_is_dropped() {
+        let mirror = mirror();
+        let mut initial = Entries::<Namespace>::new();
+        let version = |mirror: &Mirror<Namespace>| mirror.get(&"a".to_owned())?.as_ref().clone();
+        for event in
+            [Event::Apply(namespace("a", "2")), Event::Delete(namespace("b", "2")), Event::InitDone]
+        {
+            let before = mirror.read().events;
+            let list = listed(&mirror, &[("a", "1"), ("b", "1")]);
+            initial.extend(listed(&mirror, &[("a", "2")]));
+            mirror.apply(event, &mut initial);
+            mirror.replace(list, Source::List { before });
+            assert_eq!(version(&mirror).as_deref(), Some("2"));
+            assert!(mirror.get(&"b".to_owned()).is_none());
+        }
+        let before = mirror.read().events;
+        let list = listed(&mirror, &[("a", "3")]);
+        mirror.replace(list, Source::List { before });
+        assert_eq!(version(&mirror).as_deref(), Some("3"), "nothing came between");
     }
 }

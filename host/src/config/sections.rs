@@ -195,9 +195,9 @@ fn is_public_key(text: &str) -> bool {
 pub struct Http {
     /// Origins whose browser pages may use the API, such as `https://ui.example`. None by default.
     pub cors_origins: Vec<String>,
-    /// Connections at once; more wait.
+    /// Connections at once; 16 more are served for one request each, and others wait.
     pub max_connections: usize,
-    /// Requests at once; more are answered with 503.
+    /// Requests at once; more are answered with 503, but for 8 that stop, suspend or delete.
     pub max_requests: usize,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,

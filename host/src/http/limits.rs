@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
@@ -12,22 +12,41 @@ use tracing::Instrument as _;
 
 use super::{metrics, request_id};
 
-/// Room for so many requests at once.
+/// Requests that have room of their own, see [`Slots`].
+const RELIEF: usize = 8;
+
+/// Room for so many requests at once, and for a few more that lessen the load: who cannot stop a job
+/// because others submit too many is helpless just when it matters.
 #[derive(Clone)]
-pub(super) struct Slots(Arc<Semaphore>);
+pub(super) struct Slots {
+    all: Arc<Semaphore>,
+    relief: Arc<Semaphore>,
+}
 
 impl Slots {
     pub(super) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))))
+        let count = count.min(Semaphore::MAX_PERMITS);
+        Self { all: Arc::new(Semaphore::new(count)), relief: Arc::new(Semaphore::new(RELIEF)) }
     }
 }
 
 /// Refuses at once what would only wait: a client that is told can go elsewhere or try again.
 pub(super) async fn shed(State(slots): State<Slots>, request: Request, next: Next) -> Response {
-    let Ok(_slot) = slots.0.try_acquire() else {
+    let slot = slots.all.try_acquire();
+    let slot =
+        if is_relief(&request) { slot.or_else(|_| slots.relief.try_acquire()) } else { slot };
+    let Ok(_slot) = slot else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     next.run(request).await
+}
+
+/// Whether a request ends something.
+fn is_relief(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    request.method() == Method::DELETE
+        || (request.method() == Method::POST
+            && (route.ends_with("/cancel") || route.ends_with("/suspend")))
 }
 
 /// A span around each request and one line after it. Neither holds a body, a query or a path that

@@ -22,6 +22,11 @@ use crate::lifecycle::Lifecycle;
 
 /// Time for the head of a request, and between two requests of one connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same beyond the limit of connections.
+const SPARE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections beyond the limit, for one request each: a probe that found none would have the host
+/// restarted for being busy.
+const SPARE: usize = 16;
 /// Time for a client to take anything at all of what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection: it is out of files, and trying at once would only
@@ -61,13 +66,18 @@ impl Server {
     pub(crate) async fn run(self, lifecycle: Lifecycle) {
         let graceful = GracefulShutdown::new();
         let slots = Arc::new(Semaphore::new(self.max_connections.min(Semaphore::MAX_PERMITS)));
+        let spare = Arc::new(Semaphore::new(SPARE));
         loop {
             let accepted = async {
-                // Never closed, so there always comes a slot.
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, self.listener.accept().await)
+                // Neither is ever closed, so there always comes a slot.
+                let place = tokio::select! {
+                    biased;
+                    slot = Arc::clone(&slots).acquire_owned() => (Use::Kept, slot),
+                    slot = Arc::clone(&spare).acquire_owned() => (Use::Once, slot),
+                };
+                (place, self.listener.accept().await)
             };
-            let (slot, accepted) = tokio::select! {
+            let ((usage, slot), accepted) = tokio::select! {
                 accepted = accepted => accepted,
                 () = lifecycle.soft().cancelled() => break,
             };
@@ -79,7 +89,7 @@ impl Server {
                     continue;
                 }
             };
-            let connection = graceful.watch(connect(stream, Arc::clone(&self.router)));
+            let connection = graceful.watch(connect(stream, usage, Arc::clone(&self.router)));
             lifecycle.spawn(async move {
                 // An error is the client's: it went away, was too slow or spoke no HTTP.
                 if let Err(error) = connection.await {
@@ -94,8 +104,17 @@ impl Server {
     }
 }
 
+/// How long a connection serves.
+enum Use {
+    /// As long as its client likes.
+    Kept,
+    /// For one request.
+    Once,
+}
+
 fn connect(
     stream: TcpStream,
+    usage: Use,
     router: Arc<ArcSwap<Router>>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     // Answers are small; waiting to fill a packet only delays them.
@@ -107,6 +126,10 @@ fn connect(
         router.oneshot(request.map(Body::new))
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    http.timer(TokioTimer::new());
+    match usage {
+        Use::Kept => http.header_read_timeout(HEADER_TIMEOUT),
+        Use::Once => http.header_read_timeout(SPARE_HEADER_TIMEOUT).keep_alive(false),
+    };
     http.serve_connection(TokioIo::new(Stall::new(stream, WRITE_TIMEOUT)), service)
 }

@@ -267,6 +267,13 @@ async fn requests_beyond_the_limit_are_refused_at_once_but_probes_are_answered()
         assert_eq!(shed.problem(), (503, "overloaded".to_owned()));
         assert_eq!(shed.header("retry-after"), "2");
         assert_eq!(api.get("/livez").await.status, 200);
+        // What ends something is still taken.
+        assert_eq!(api.call("DELETE", "/api/v1/jobs/none-00000000").await.status, 404);
+        let verb = async |verb: &str| {
+            api.post(&format!("/api/v1/jobs/none-00000000/{verb}"), "{}", &[]).await.status
+        };
+        assert_eq!((verb("cancel").await, verb("suspend").await), (404, 404));
+        assert_eq!(verb("resume").await, 503);
     };
     tokio::select! { biased; _ = first => panic!("it is stuck"), () = second => {} }
 }
