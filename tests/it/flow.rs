@@ -13,6 +13,7 @@ mod logs;
 mod outage;
 mod placement;
 mod removal;
+mod traps;
 
 use serde_json::Value;
 

@@ -208,6 +208,16 @@ impl App {
         answer.body["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Merges into an object of the control plane, as somebody with `kubectl` does.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) {
+        let request = reqwest::Client::new()
+            .patch(format!("{}{path}", self.sandbox.url()))
+            .header("content-type", "application/merge-patch+json")
+            .body(body.to_string());
+        let answer = request.send().await.expect("the sandbox answers");
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    }
+
     /// Waits until the job is as wanted; fails with what was seen last.
     pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/api/v1/jobs/{id}");

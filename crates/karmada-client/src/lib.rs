@@ -29,6 +29,7 @@ mod members;
 mod owned;
 mod policy;
 mod quantity;
+mod rebalance;
 mod resolve;
 mod trace;
 mod watch;
@@ -180,6 +181,10 @@ impl ControlPlane for KarmadaClient {
         value: bool,
     ) -> Result<bool, ControlError> {
         self.set_flag_of(workload, path, value).await
+    }
+
+    async fn reschedule(&self, workloads: &[ObjectRef]) -> Result<(), ControlError> {
+        self.reschedule_all(workloads).await
     }
 
     async fn observe(&self, workloads: &[WorkloadRef]) -> Result<Vec<Seen>, ControlError> {

@@ -8,6 +8,7 @@ mod dispatch;
 mod ledger;
 mod observe;
 mod orphans;
+mod poke;
 mod proof;
 mod reading;
 mod reap;

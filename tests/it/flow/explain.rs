@@ -58,16 +58,6 @@ async fn told_wrong(app: &App, id: &str, words: &[&str], step: &str) -> Value {
     told(app, id, words, step, "wrong").await
 }
 
-/// Changes an object of the control plane, as somebody with `kubectl` does.
-async fn patch(app: &App, path: &str, body: &Value) {
-    let request = reqwest::Client::new()
-        .patch(format!("{}{path}", app.sandbox.url()))
-        .header("content-type", "application/merge-patch+json")
-        .body(body.to_string());
-    let answer = request.send().await.expect("the sandbox answers");
-    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
-}
-
 /// A host whose members steer every RayJob to this end.
 async fn steered(outcome: &str) -> App {
     let app = Setup::sqlite().start().await;

@@ -79,6 +79,14 @@ pub struct Cluster {
     pub resources: Value,
 }
 
+impl Cluster {
+    /// Whether it is known to have a kind.
+    pub fn has_api(&self, api_version: &str, kind: &str) -> bool {
+        let api = format!("{api_version}/{kind}");
+        self.apis.contains(&api)
+    }
+}
+
 /// How an object is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -329,6 +337,13 @@ pub trait ControlPlane: Send + Sync {
         path: &[&str],
         value: bool,
     ) -> Result<bool, ControlError>;
+
+    /// Asks Karmada to schedule these workloads once more. Where that cannot be asked for, nothing
+    /// happens.
+    async fn reschedule(&self, workloads: &[ObjectRef]) -> Result<(), ControlError> {
+        let _ = workloads;
+        Ok(())
+    }
 
     /// The status of some workloads, in the order asked; from the watch while it is healthy, else
     /// from a fresh list. A missing binding is looked into: `exists` is then `Some`.

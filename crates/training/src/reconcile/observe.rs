@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
+use super::poke::{Pokes, poke};
 use super::reading::{AT_ONCE, Pauses, read};
 use super::sweep::{Part, Sweep};
 use super::{Reconcilers, StepError};
@@ -34,7 +35,8 @@ const LATE_ROW: Duration = Duration::from_secs(45);
 pub(super) struct Memory {
     /// By the last look at each job, so that a status is interpreted only when it changed.
     jobs: HashMap<JobId, Last>,
-    clusters: Vec<Cluster>,
+    /// `None` until Karmada said which there are.
+    clusters: Option<Vec<Cluster>>,
     /// Changed workloads, and since when, whose jobs do not say yet that they were applied.
     early: HashMap<ObjectRef, Timestamp>,
     /// Workloads to look at again soon: without a binding, or with a status that was not settled.
@@ -42,6 +44,9 @@ pub(super) struct Memory {
     looked_again: Option<Timestamp>,
     sweep: Sweep,
     pauses: Pauses,
+    pokes: Pokes,
+    /// Whether the clusters could not be seen the last time.
+    blind: bool,
 }
 
 struct Last {
@@ -53,15 +58,7 @@ impl Reconcilers {
     /// One round. `true` if the next one has something to do whatever happens.
     pub(super) async fn observe_round(&self, memory: &mut Memory) -> Result<bool, StepError> {
         let started = self.clock.now();
-        let clusters = self.control.clusters().await?;
-        if clusters != memory.clusters {
-            // A queued job may have waited for just this: a cluster that came back, or room.
-            self.store.wake_intents(IntentKind::Apply, started).await?;
-            if readiness(&clusters) != readiness(&memory.clusters) {
-                memory.sweep.start_over();
-            }
-            memory.clusters = clusters;
-        }
+        self.look_at_clusters(memory, started).await?;
         // Remembered first: what fails now is looked at by the next round.
         let changed = self.control.changed().await?;
         memory.early.extend(changed.into_iter().map(|object| (object, started)));
@@ -86,9 +83,38 @@ impl Reconcilers {
         if memory.sweep.end_part(part, elapsed(started, now), now, interval) {
             memory.jobs.retain(|id, _| memory.sweep.saw(id));
             memory.pauses.keep(|id| memory.sweep.saw(id));
+            memory.pokes.keep(|id| memory.sweep.saw(id));
             self.ledger.keep_seen(|id| memory.sweep.saw(id));
         }
         Ok(memory.sweep.is_under_way())
+    }
+
+    /// Brings what is known of the clusters up to date. They come from another server than
+    /// everything else: while it is away, jobs are followed with what it said last.
+    async fn look_at_clusters(&self, memory: &mut Memory, now: Timestamp) -> Result<(), StepError> {
+        let clusters = match self.control.clusters().await {
+            Ok(clusters) => clusters,
+            Err(error) => {
+                if !std::mem::replace(&mut memory.blind, true) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "The clusters cannot be seen; jobs are followed as far as possible"
+                    );
+                }
+                return Ok(());
+            }
+        };
+        memory.blind = false;
+        let known = memory.clusters.as_deref().unwrap_or_default();
+        if memory.clusters.is_none() || clusters != known {
+            // A queued job may have waited for just this: a cluster that came back, or room.
+            self.store.wake_intents(IntentKind::Apply, now).await?;
+            if readiness(&clusters) != readiness(known) {
+                memory.sweep.start_over();
+            }
+            memory.clusters = Some(clusters);
+        }
+        Ok(())
     }
 
     /// Looks at jobs and settles what is seen of them.
@@ -96,7 +122,9 @@ impl Reconcilers {
         self.ledger.observe(&jobs);
         let workloads: Vec<WorkloadRef> = jobs.iter().map(workload_ref).collect();
         let seen = self.control.observe(&workloads).await?;
-        let Memory { jobs: known, clusters, early, again, pauses, .. } = memory;
+        let Memory { jobs: known, clusters, early, again, pauses, pokes, .. } = memory;
+        let clusters = clusters.as_deref();
+        let mut stuck = Vec::new();
         pauses.begin();
         let looks: Vec<_> = jobs
             .into_iter()
@@ -116,6 +144,9 @@ impl Reconcilers {
             .buffer_unordered(AT_ONCE);
         while let Some((job, seen, workload, (reports, complete))) = readings.next().await {
             let id = job.id.clone();
+            if pokes.is_due(&job, &seen, clusters, self.clock.now()) {
+                stuck.push(job.clone());
+            }
             let settled = self.settle_observation(job, &seen, &reports, clusters).await;
             let settled = match settled {
                 Ok(moved) => moved != Some(Moved::Stale),
@@ -139,6 +170,7 @@ impl Reconcilers {
                 known.insert(id, Last { seen, reports });
             }
         }
+        poke(&*self.control, &stuck).await;
         Ok(())
     }
 
@@ -147,12 +179,12 @@ impl Reconcilers {
         job: Job,
         seen: &Seen,
         reports: &[(String, Report)],
-        clusters: &[Cluster],
+        clusters: Option<&[Cluster]>,
     ) -> Result<Option<Moved>, StepError> {
         let observation = Observation {
             seen: seen.clone(),
             reports: reports.to_vec(),
-            away: away(&job, clusters),
+            away: clusters.and_then(|clusters| away(&job, clusters)),
         };
         let now = self.clock.now();
         let Some(decision) = decide(&job, &observation, &self.config.patience, now) else {

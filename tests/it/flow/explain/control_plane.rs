@@ -48,7 +48,7 @@ async fn explain_tainted_clusters() {
     let app = Setup::sqlite().start().await;
     let taint = json!({"spec": {"taints": [{"key": "maintenance", "effect": "NoSchedule"}]}});
     for member in MEMBERS {
-        patch(&app, &format!("/apis/cluster.karmada.io/v1alpha1/clusters/{member}"), &taint).await;
+        app.patch(&format!("/apis/cluster.karmada.io/v1alpha1/clusters/{member}"), &taint).await;
     }
     all_clusters(&app, |cluster| cluster["taints"] == json!(["maintenance:NoSchedule"])).await;
     let id = app.submit(&sample_form("tainted")).await;
@@ -144,7 +144,7 @@ async fn explain_policy_that_somebody_edited() {
                 /rerouted-propagation";
     let nowhere =
         json!({"spec": {"placement": {"clusterAffinity": {"clusterNames": ["nowhere"]}}}});
-    patch(&app, path, &nowhere).await;
+    app.patch(path, &nowhere).await;
     let words = ["Karmada cannot schedule the workload (NoClusterFit)", "cluster affinity"];
     let told = told_wrong(&app, &id, &words, "binding").await;
     assert!(link(&told, "binding")["at"].is_string(), "{told:#}");

@@ -157,7 +157,7 @@ async fn explain_suspended_job() {
     let id = app.submit(&sample_form("held")).await;
     app.job_in_phase(&id, "Running").await;
     let path = "/apis/ray.io/v1/namespaces/default/rayjobs/held";
-    patch(&app, path, &json!({"spec": {"suspend": true}})).await;
+    app.patch(path, &json!({"spec": {"suspend": true}})).await;
     app.job_in_phase(&id, "Suspended").await;
     told(&app, &id, &["is held back on cluster", "resume"], "object", "waiting").await;
 }
