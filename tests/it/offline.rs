@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Setup, plugins_dir, program, sample_form};
+use crate::harness::{App, Setup, all_plugins_dir, plugins_dir, program, sample_form};
 
 /// Runs `trainyard-plugin render` on the XGBoost plugin.
 async fn render(app: &App, form: &Value, args: &[&str]) -> Output {
@@ -144,5 +144,47 @@ async fn render_says_what_the_host_changed() {
         let (index, rest) = pointer.trim_start_matches('/').split_once('/').expect("two parts");
         let manifest = &answer.body["manifests"][index.parse::<usize>().expect("a number")];
         assert!(manifest["document"].pointer(&format!("/{rest}")).is_some(), "{pointer}");
+    }
+}
+
+/// Groups and plurals that the ClusterRole lets the host create.
+fn may_create() -> Vec<(String, String)> {
+    let path = crate::harness::repo().join("deploy/karmada-rbac.yaml");
+    let yaml = std::fs::read_to_string(path).expect("the rights");
+    let role = yaml.split("\n---\n").next().expect("a first document");
+    let role: Value = serde_saphyr::from_str(role).expect("it is YAML");
+    let words = |rule: &Value, field: &str| -> Vec<String> {
+        let list = rule[field].as_array().expect("a list");
+        list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let rules = role["rules"].as_array().expect("rules");
+    let creating = rules.iter().filter(|rule| words(rule, "verbs").contains(&"create".to_owned()));
+    creating
+        .flat_map(|rule| {
+            let groups = words(rule, "apiGroups");
+            let plurals = words(rule, "resources");
+            groups.into_iter().flat_map(move |group| {
+                plurals.clone().into_iter().map(move |plural| (group.clone(), plural))
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn host_may_create_every_kind_that_a_plugin_emits() {
+    let granted = may_create();
+    let plugins = std::fs::read_dir(all_plugins_dir()).expect("the built plugins");
+    let files: Vec<_> = plugins.flatten().map(|file| file.path()).collect();
+    assert!(files.len() >= 11, "{files:?}");
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "wasm")) {
+        let mut command = Command::new(program("trainyard-plugin"));
+        let output = command.arg("inspect").arg(file).arg("--json").output().expect("it runs");
+        let inspected: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        for kind in inspected["kinds"].as_array().expect("kinds") {
+            let api_version = kind["apiVersion"].as_str().expect("an API version");
+            let group = api_version.split_once('/').map_or("", |(group, _)| group);
+            let needed = (group.to_owned(), kind["plural"].as_str().expect("a plural").to_owned());
+            assert!(granted.contains(&needed), "{}: {needed:?}", file.display());
+        }
     }
 }

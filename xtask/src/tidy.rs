@@ -11,6 +11,7 @@ mod import_law;
 mod inner_law;
 mod law;
 mod source;
+mod test_names;
 mod text;
 mod tree;
 
@@ -76,6 +77,7 @@ fn check(repo: &Repo) -> Result<Vec<Violation>> {
     found.extend(documents::check(&tree, &packages));
     found.extend(error_pages::check(&tree));
     found.extend(contracts::check(&tree));
+    found.extend(test_names::check(&tree));
     found.sort();
     Ok(found)
 }

@@ -254,6 +254,7 @@ impl Write<Db> for Settle {
 pub(crate) struct Wake {
     pub(crate) kind: IntentKind,
     pub(crate) now: Timestamp,
+    pub(crate) limit: u32,
 }
 
 #[trait_gen(Db -> Postgres, Sqlite)]
@@ -265,12 +266,17 @@ impl Write<Db> for Wake {
         &self,
         connection: &mut <Db as Database>::Connection,
     ) -> Result<Outcome<()>, StoreError> {
-        sqlx::query("UPDATE intents SET not_before = $2 WHERE kind = $1 AND not_before > $2")
-            .bind(self.kind.as_str())
-            .bind(self.now.as_microsecond())
-            .execute(connection)
-            .await
-            .map_err(error::store)?;
+        sqlx::query(
+            "UPDATE intents SET not_before = $2 WHERE id IN ( \
+             SELECT id FROM intents WHERE kind = $1 AND not_before > $2 \
+             ORDER BY priority DESC, id LIMIT $3)",
+        )
+        .bind(self.kind.as_str())
+        .bind(self.now.as_microsecond())
+        .bind(i64::from(self.limit))
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
         Ok(Outcome::Keep(()))
     }
 }

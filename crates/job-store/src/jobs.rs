@@ -452,19 +452,6 @@ impl SqlStore<B> {
         Ok(jobs)
     }
 
-    pub(crate) async fn list_attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            job_columns!(),
-            " FROM jobs WHERE id = $1 OR first_attempt = $1 ORDER BY attempt, id"
-        ))
-        .bind(first.as_str())
-        .fetch_all(self.backend.reading())
-        .await
-        .map_err(error::store)?;
-        rows.iter().map(|row| rows::read::<JobRow, _>(row)?.into_job()).collect()
-    }
-
     pub(crate) async fn finished_jobs(
         &self,
         until: Timestamp,

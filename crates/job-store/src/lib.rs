@@ -5,7 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`backend`] | connections, and how a write becomes durable on each database |
-//! | [`jobs`], [`intents`], [`events`], [`plugins`], [`logs`] | one SQL text for both databases |
+//! | [`jobs`], [`lineage`], [`intents`], [`events`], [`plugins`], [`logs`] | one SQL text for both databases |
 //! | [`clock`] | the database's time |
 //! | [`counts`] | sums for displays |
 //! | [`history`] | a session for programs that only look back |
@@ -26,6 +26,7 @@ mod events;
 mod history;
 mod intents;
 mod jobs;
+mod lineage;
 mod logs;
 mod migrate;
 mod plugins;

@@ -187,6 +187,10 @@ impl JobStore for SqlStore<B> {
         self.list_attempts(first).await
     }
 
+    async fn predecessors(&self, job: &Job, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.list_predecessors(job, limit).await
+    }
+
     async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
         self.finished_jobs(until, limit).await
     }
@@ -249,8 +253,13 @@ impl JobStore for SqlStore<B> {
         self.backend.write(Settle { id, owner: owner.to_owned() }).await
     }
 
-    async fn wake_intents(&self, kind: IntentKind, now: Timestamp) -> Result<(), StoreError> {
-        self.backend.write(Wake { kind, now }).await?;
+    async fn wake_intents(
+        &self,
+        kind: IntentKind,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(), StoreError> {
+        self.backend.write(Wake { kind, now, limit }).await?;
         self.ring();
         Ok(())
     }

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `sandbox.trainyard.dev/outcome` | `succeed` (default), `fail`, `hang`, `oom`, `image-pull`, `unschedulable`, `crash-loop`, `evict`; `fail-once` fails the first attempt only; on a PersistentVolumeClaim `unbound` |
 //! | `sandbox.trainyard.dev/duration-seconds` | how long it computes once it runs, default 4 |
+//! | `sandbox.trainyard.dev/log-noise-bytes` | on a Pod: so much is in its log before its first step |
 //!
 //! # The private HTTP API
 //!

@@ -45,6 +45,7 @@ pub mod testing;
 #[cfg(test)]
 mod testing_values;
 pub mod verify;
+pub mod volumes;
 
 pub use clock::{Clock, IdSource, Timestamp};
 pub use id::{ClusterName, JobId, JobName, Namespace, PluginDigest, Sha256Digest};

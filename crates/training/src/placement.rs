@@ -17,24 +17,66 @@ const POLICY_KIND: &str = "PropagationPolicy";
 pub struct Unfit {
     /// The cluster.
     pub cluster: String,
-    /// Words that continue "cluster X …".
+    /// Words that continue "cluster X …", the same as long as nothing else stands in the way.
     pub why: String,
+    /// The same with the figures of this moment, if there are any.
+    pub at_present: Option<String>,
+}
+
+impl Unfit {
+    fn new(cluster: &ClusterName, why: impl Into<String>) -> Self {
+        Self { cluster: cluster.to_string(), why: why.into(), at_present: None }
+    }
+
+    fn figures(&self) -> &str {
+        self.at_present.as_deref().unwrap_or(&self.why)
+    }
+}
+
+/// What an operator and the job's past leave of the clusters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bounds<'a> {
+    /// Clusters that jobs of its namespace may use; `None` for all.
+    pub allowed: Option<&'a [ClusterName]>,
+    /// The cluster that has the volume of an earlier job of its name. It counts while the cluster is
+    /// registered, and unless the form asks for other clusters or for all of them.
+    pub home: Option<&'a ClusterName>,
+}
+
+impl Bounds<'_> {
+    /// The cluster that the job has to go to for its volume's sake.
+    pub(crate) fn home_of(&self, job: &Job, clusters: &[Cluster]) -> Option<&ClusterName> {
+        let home = self.home?;
+        let asked = job.target_clusters.is_empty() || job.target_clusters.contains(home);
+        let known = clusters.iter().any(|cluster| cluster.name == *home);
+        (job.spread == Spread::One && asked && known).then_some(home)
+    }
 }
 
 /// Why a cluster cannot take the job, or `None` if it can.
-fn unfit(job: &Job, cluster: &Cluster, load: &Demand) -> Option<String> {
+fn unfit(
+    job: &Job,
+    cluster: &Cluster,
+    bounds: &Bounds<'_>,
+    home: Option<&ClusterName>,
+    load: &Demand,
+) -> Option<Unfit> {
+    let no = |why: String| Some(Unfit::new(&cluster.name, why));
+    if bounds.allowed.is_some_and(|allowed| !allowed.contains(&cluster.name)) {
+        return no(format!("is not for jobs of namespace {}", job.namespace));
+    }
+    if let Some(home) = home.filter(|home| **home != cluster.name) {
+        return no(format!("does not have the volume of this name, which is on cluster {home}"));
+    }
     if !cluster.ready {
-        return Some(format!("is not ready ({})", cluster.ready_reason));
+        return no(format!("is not ready ({})", cluster.ready_reason));
     }
     if let Some(taint) = cluster.taints.first() {
-        return Some(format!("has the taint {taint}"));
+        return no(format!("has the taint {taint}"));
     }
-    let api = format!("{}/{}", job.workload_api_version, job.workload_kind);
-    if !cluster.apis.contains(&api) {
-        return Some(format!(
-            "does not have the API {} {}",
-            job.workload_api_version, job.workload_kind
-        ));
+    let (api_version, kind) = (&job.workload_api_version, &job.workload_kind);
+    if !cluster.has_api(api_version, kind) {
+        return no(format!("does not have the API {api_version} {kind}"));
     }
     let Some(free) = &cluster.free else {
         return None;
@@ -46,7 +88,11 @@ fn unfit(job: &Job, cluster: &Cluster, load: &Demand) -> Option<String> {
     ];
     shortages.into_iter().find_map(|(unit, wanted, free, taken)| {
         let left = free.saturating_sub(taken);
-        (wanted > left).then(|| format!("has {left} {unit} free and the job needs {wanted}"))
+        (wanted > left).then(|| {
+            let why = format!("has not the {wanted} {unit} free that the job needs");
+            let at_present = format!("has {left} {unit} free and the job needs {wanted}");
+            Unfit { at_present: Some(at_present), ..Unfit::new(&cluster.name, why) }
+        })
     })
 }
 
@@ -173,37 +219,30 @@ impl Choice {
     }
 }
 
-/// Chooses the cluster, or the clusters, for a job. `allowed` are those that jobs of its namespace
-/// may use; `None` for all. Ties go to the alphabetically first.
+/// Chooses the cluster, or the clusters, for a job. Ties go to the alphabetically first.
 ///
 /// # Errors
 /// Every candidate with the reason why it cannot take the job.
 pub fn choose(
     job: &Job,
     clusters: &[Cluster],
-    allowed: Option<&[ClusterName]>,
+    bounds: &Bounds<'_>,
     standings: Standings<'_>,
 ) -> Result<Choice, Vec<Unfit>> {
+    let home = bounds.home_of(job, clusters);
     let wanted =
         |name: &ClusterName| job.target_clusters.is_empty() || job.target_clusters.contains(name);
     let mut refused: Vec<Unfit> = job
         .target_clusters
         .iter()
         .filter(|target| !clusters.iter().any(|cluster| cluster.name == **target))
-        .map(|target| Unfit {
-            cluster: target.to_string(),
-            why: "is not registered with Karmada".to_owned(),
-        })
+        .map(|target| Unfit::new(target, "is not registered with Karmada"))
         .collect();
     let mut fit: Vec<(&Cluster, Score)> = Vec::new();
     for cluster in clusters.iter().filter(|cluster| wanted(&cluster.name)) {
         let standing = standings(cluster.name.as_str());
-        let forbidden = allowed.is_some_and(|allowed| !allowed.contains(&cluster.name));
-        let why = forbidden
-            .then(|| format!("is not for jobs of namespace {}", job.namespace))
-            .or_else(|| unfit(job, cluster, &standing.load));
-        match why {
-            Some(why) => refused.push(Unfit { cluster: cluster.name.to_string(), why }),
+        match unfit(job, cluster, bounds, home, &standing.load) {
+            Some(unfit) => refused.push(unfit),
             None => fit.push((cluster, score(job, cluster, &standing))),
         }
     }
@@ -225,9 +264,10 @@ pub fn choose(
         cluster: cluster.name.to_string(),
         verdict: Ok(*score),
     });
-    let unfit = refused
-        .into_iter()
-        .map(|unfit| Candidate { cluster: unfit.cluster, verdict: Err(unfit.why) });
+    let unfit = refused.into_iter().map(|unfit| Candidate {
+        verdict: Err(unfit.figures().to_owned()),
+        cluster: unfit.cluster,
+    });
     let candidates = scored.chain(unfit).collect();
     Ok(Choice { placement, candidates })
 }
@@ -268,13 +308,20 @@ fn the_best(fit: &[(&Cluster, Score)], refused: &[Unfit]) -> Placement {
     Placement { clusters: vec![best.name.clone()], reason }
 }
 
-/// Lists refusals for a sentence: `cluster a is not ready (X); cluster b …`.
+/// Lists refusals for a sentence: `cluster a is not ready (X); cluster b …`, with the figures of this
+/// moment.
 pub fn sentence(refused: &[Unfit]) -> String {
-    refused
-        .iter()
-        .map(|unfit| format!("cluster {} {}", unfit.cluster, unfit.why))
-        .collect::<Vec<_>>()
-        .join("; ")
+    listed(refused, Unfit::figures)
+}
+
+/// The same without figures: for history, which would else grow with every sample of a cluster.
+pub fn lasting_sentence(refused: &[Unfit]) -> String {
+    listed(refused, |unfit| &unfit.why)
+}
+
+fn listed<'a>(refused: &'a [Unfit], words: impl Fn(&'a Unfit) -> &'a str) -> String {
+    let each = refused.iter().map(|unfit| format!("cluster {} {}", unfit.cluster, words(unfit)));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// Name of the policy for the workload and what leaves with it.
@@ -352,9 +399,17 @@ fn policy(
     }))
 }
 
-/// The policies of a job on the given clusters: one for the workload and what must leave with it,
-/// one for storage.
-pub fn policies(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<Value> {
+/// The policies of a job on the given clusters: one for the workload and what must leave with it, one
+/// for storage. That one goes on naming the clusters on which earlier jobs left `volumes`: without it
+/// Karmada would let go of them, and nobody could ever delete them there.
+pub fn policies(
+    job: &Job,
+    bundle: &Bundle,
+    clusters: &[ClusterName],
+    volumes: &[ClusterName],
+) -> Vec<Value> {
+    let earlier = volumes.iter().filter(|cluster| !clusters.contains(cluster));
+    let storing: Vec<ClusterName> = clusters.iter().chain(earlier).cloned().collect();
     let labels = bundle
         .workload()
         .and_then(|workload| workload.document.pointer("/metadata/labels"))
@@ -365,7 +420,7 @@ pub fn policies(job: &Job, bundle: &Bundle, clusters: &[ClusterName]) -> Vec<Val
     let staying: Vec<&Manifest> = bundle.with_role(Role::Storage).collect();
     [
         policy(job, &policy_ref(job), &leaving, &labels, clusters, false),
-        policy(job, &storage_policy_ref(job), &staying, &labels, clusters, true),
+        policy(job, &storage_policy_ref(job), &staying, &labels, &storing, true),
     ]
     .into_iter()
     .flatten()
@@ -379,6 +434,7 @@ pub fn write_orders(
     job: &Job,
     bundle: &Bundle,
     clusters: &[ClusterName],
+    volumes: &[ClusterName],
     dependents: Vec<WriteOrder>,
 ) -> Vec<WriteOrder> {
     let order =
@@ -387,7 +443,7 @@ pub fn write_orders(
         bundle.with_role(Role::Workload).map(|manifest| order(manifest, Write::Vacant)).collect();
     orders.extend(dependents);
     orders.extend(
-        policies(job, bundle, clusters)
+        policies(job, bundle, clusters, volumes)
             .into_iter()
             .map(|document| WriteOrder { document, write: Write::Apply }),
     );
@@ -406,12 +462,16 @@ mod tests {
     use super::*;
     use crate::testing_values::{cluster, job, sample_bundle};
 
+    fn for_namespace(allowed: &[ClusterName]) -> Bounds<'_> {
+        Bounds { allowed: Some(allowed), home: None }
+    }
+
     fn nothing(_: &str) -> Standing {
         Standing::default()
     }
 
     fn choose(job: &Job, clusters: &[Cluster], at: Standings<'_>) -> Result<Placement, Vec<Unfit>> {
-        super::choose(job, clusters, None, at).map(|choice| choice.placement)
+        super::choose(job, clusters, &Bounds::default(), at).map(|choice| choice.placement)
     }
 
     #[test]
@@ -467,7 +527,7 @@ mod tests {
         let clusters = [cluster("a", 10), here, cluster("c", 0)];
         let mut picky = job("j");
         picky.request = json!({"locality": {"region": "north"}});
-        let choice = super::choose(&picky, &clusters, None, &nothing).unwrap();
+        let choice = super::choose(&picky, &clusters, &Bounds::default(), &nothing).unwrap();
         assert_eq!(choice.placement.clusters[0].as_str(), "b");
         let evidence = choice.evidence();
         let names: Vec<&Value> =
@@ -487,12 +547,50 @@ mod tests {
     fn namespace_may_use_only_what_it_is_allowed() {
         let clusters = [cluster("a", 10), cluster("b", 64)];
         let allowed = [ClusterName::parse("a").unwrap()];
-        let choice = super::choose(&job("j"), &clusters, Some(&allowed), &nothing).unwrap();
+        let choice =
+            super::choose(&job("j"), &clusters, &for_namespace(&allowed), &nothing).unwrap();
         assert_eq!(choice.placement.clusters, allowed);
         let text = &choice.placement.reason;
         assert!(text.contains("b is not for jobs of namespace default"), "{text}");
-        let refused = super::choose(&job("j"), &clusters, Some(&[]), &nothing).unwrap_err();
+        let refused =
+            super::choose(&job("j"), &clusters, &for_namespace(&[]), &nothing).unwrap_err();
         assert_eq!(refused.len(), 2);
+    }
+
+    #[test]
+    fn job_goes_to_the_volume_of_its_name_unless_its_form_says_otherwise() {
+        let home = ClusterName::parse("b").unwrap();
+        let bounds = Bounds { allowed: None, home: Some(&home) };
+        let clusters = [cluster("a", 64), cluster("b", 8)];
+        let chosen = |job: &Job, clusters: &[Cluster]| {
+            super::choose(job, clusters, &bounds, &nothing).map(|choice| choice.placement.clusters)
+        };
+        let names = |names: &[&str]| -> Vec<ClusterName> {
+            names.iter().map(|name| ClusterName::parse(*name).unwrap()).collect()
+        };
+        assert_eq!(chosen(&job("j"), &clusters).unwrap(), names(&["b"]));
+        let mut away = clusters.clone();
+        away[1].ready = false;
+        let refused = chosen(&job("j"), &away).unwrap_err();
+        assert!(sentence(&refused).contains("the volume of this name, which is on cluster b"));
+        // The cluster is gone for good, and the volume with it.
+        assert_eq!(chosen(&job("j"), &clusters[..1]).unwrap(), names(&["a"]));
+        let wanted = Job { target_clusters: names(&["a"]), ..job("j") };
+        assert_eq!(chosen(&wanted, &clusters).unwrap(), names(&["a"]));
+        let everywhere = Job { spread: Spread::All, ..job("j") };
+        assert_eq!(chosen(&everywhere, &clusters).unwrap(), names(&["a", "b"]));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_refusal_does_not_move_with_the_figures() {
+        let refused = |cores: u64| {
+            let clusters = [cluster("a", cores)];
+            super::choose(&job("j"), &clusters, &Bounds::default(), &nothing).unwrap_err()
+        };
+        let (two, three) = (refused(2), refused(3));
+        assert_ne!(sentence(&two), sentence(&three));
+        assert_eq!(lasting_sentence(&two), lasting_sentence(&three));
+        assert!(lasting_sentence(&two).contains("the 4000 CPU millicores free that the job needs"));
     }
 
     #[test]
@@ -509,7 +607,11 @@ mod tests {
     #[test]
     fn storage_has_a_policy_of_its_own_that_preserves_and_nothing_depends_on_deps() {
         let clusters = [ClusterName::parse("m").unwrap()];
-        let policies = policies(&job("j"), &sample_bundle("j"), &clusters);
+        let earlier = ["n", "m"].map(|name| ClusterName::parse(name).unwrap());
+        let policies = policies(&job("j"), &sample_bundle("j"), &clusters, &earlier);
+        let named =
+            |index: usize| &policies[index]["spec"]["placement"]["clusterAffinity"]["clusterNames"];
+        assert_eq!((named(0), named(1)), (&json!(["m"]), &json!(["m", "n"])));
         assert_eq!(policies.len(), 2);
         let spec = |index: usize| &policies[index]["spec"];
         assert_eq!(spec(0)["resourceSelectors"].as_array().unwrap().len(), 1);
@@ -519,17 +621,13 @@ mod tests {
         assert_eq!(spec(1)["preserveResourcesOnDeletion"], true);
         for policy in &policies {
             assert_eq!(policy["spec"]["propagateDeps"], false);
-            assert_eq!(
-                policy["spec"]["placement"]["clusterAffinity"]["clusterNames"],
-                json!(["m"])
-            );
         }
     }
 
     #[test]
     fn the_workload_is_written_last() {
         let clusters = [ClusterName::parse("m").unwrap()];
-        let orders = write_orders(&job("j"), &sample_bundle("j"), &clusters, Vec::new());
+        let orders = write_orders(&job("j"), &sample_bundle("j"), &clusters, &[], Vec::new());
         let kinds: Vec<&str> =
             orders.iter().map(|order| order.document["kind"].as_str().unwrap()).collect();
         assert_eq!(

@@ -155,7 +155,7 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     job.provenance.settings = Some(evidence.settings.to_string());
     job.provenance.input_digest = Some(evidence.input);
     job.provenance.plan_digest = Some(evidence.plan);
-    let policies = placement::policies(&job, &bundle, &job.target_clusters);
+    let policies = placement::policies(&job, &bundle, &job.target_clusters, &[]);
     Ok(Rendered { job, bundle, policies, changes, warnings })
 }
 

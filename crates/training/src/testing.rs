@@ -67,6 +67,7 @@ macro_rules! for_each_store_case {
             a_postponed_intent_keeps_its_attempts_and_due_time,
             only_the_owner_settles_and_postpones,
             waking_makes_postponed_intents_of_that_kind_due,
+            waking_a_few_wakes_those_that_go_first,
             a_write_of_an_intent_rings_the_hint,
             a_list_is_newest_first_and_ties_break_by_id,
             a_list_filters,
@@ -75,6 +76,7 @@ macro_rules! for_each_store_case {
             observed_jobs_are_found_by_their_workloads,
             jobs_are_counted_on_each_of_their_clusters,
             attempts_of_the_same_work_are_found_in_their_order,
+            earlier_jobs_of_a_name_are_found_newest_first,
             finished_jobs_are_found_longest_over_first,
         }
     };

@@ -244,6 +244,51 @@ async fn reader_that_stands_still_or_leaves_gives_its_place_back() {
     .await;
 }
 
+/// Resident memory of a process in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Reads all of a log that does not end; how many bytes are there is known.
+async fn read(log: &mut reqwest::Response, bytes: usize) {
+    let mut read = 0;
+    while read < bytes {
+        let chunk = log.chunk().await.expect("the log goes on");
+        read += chunk.expect("there is more").len();
+    }
+}
+
+#[tokio::test]
+async fn log_that_nobody_reads_stays_where_it_is() {
+    const NOISE: usize = 32 << 20;
+    let app = Setup::sqlite().speed(0.2).start().await;
+    for member in ["member1", "member2"] {
+        let faults = app.sandbox.faults();
+        let bytes = NOISE.to_string();
+        faults.annotate(Some(member), "Pod", "*", "sandbox.trainyard.dev/log-noise-bytes", &bytes);
+    }
+    let id = app.submit(&sample_form("loud")).await;
+    app.job_in_phase(&id, "Running").await;
+    let path = format!("/api/v1/jobs/{id}/logs?follow=true&role=driver");
+    let before = resident(app.host.pid());
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let log = app.open(&path, &[]).await;
+        assert_eq!(log.status(), 200);
+        silent.push(log);
+    }
+    // Whoever reads has it all by now; so the others could have it, too.
+    let mut quick = app.open(&path, &[]).await;
+    read(&mut quick, NOISE / 2).await;
+    let grown = resident(app.host.pid()).saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB for logs of {NOISE} bytes that nobody reads");
+    // They were only waiting.
+    let mut late = silent.pop().expect("a reader");
+    read(&mut late, NOISE / 2).await;
+}
+
 #[tokio::test]
 async fn host_that_stops_ends_its_streams_and_another_one_goes_on() {
     let mut app = Setup::sqlite().speed(0.5).start().await;

@@ -1,6 +1,6 @@
 //! Stop and delete, with proof on every cluster.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{App, Setup, sample_form, until};
 
@@ -69,13 +69,28 @@ async fn delete_with_volumes_removes_the_claim_from_control_plane_and_member() {
 #[tokio::test]
 async fn volume_of_a_deleted_job_serves_the_next_one_of_its_name() {
     let app = Setup::sqlite().start().await;
-    let first = app.submit(&sample_form("again")).await;
-    app.job_in_phase(&first, "Succeeded").await;
-    app.delete(&format!("/api/v1/jobs/{first}")).await;
-    app.job_gone(&first).await;
-    let second = app.submit(&sample_form("again")).await;
-    app.job_in_phase(&second, "Succeeded").await;
+    let on = |clusters: &[&str]| {
+        let mut form = sample_form("again");
+        form["targetClusters"] = json!(clusters);
+        form
+    };
+    let run = async |form: Value, query: &str| {
+        let id = app.submit(&form).await;
+        let job = app.job_in_phase(&id, "Succeeded").await;
+        app.delete(&format!("/api/v1/jobs/{id}{query}")).await;
+        app.job_gone(&id).await;
+        job["clusters"].clone()
+    };
+    let with_claim = || app.members_with("v1", "PersistentVolumeClaim", "again-pvc");
+    // The second cluster, because an empty one without further reason would be the first.
+    assert_eq!(run(on(&["member2"]), "").await, json!(["member2"]));
+    assert_eq!(run(on(&[]), "").await, json!(["member2"]), "it follows its volume");
     assert_eq!(app.creations("persistentvolumeclaims", "again-pvc"), 1);
+    // Whoever names a cluster gets it, with a volume of its own there.
+    assert_eq!(run(on(&["member1"]), "").await, json!(["member1"]));
+    assert_eq!(with_claim(), ["member1", "member2"]);
+    assert_eq!(run(on(&[]), "?volumes=delete").await, json!(["member1"]), "the latest");
+    assert_eq!(with_claim(), Vec::<&str>::new(), "wherever they were");
 }
 
 #[tokio::test]

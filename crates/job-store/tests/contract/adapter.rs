@@ -253,7 +253,7 @@ async fn a_schema_that_needs_a_newer_program_is_refused() {
 
 /// The queries of the hot paths, as the store writes them but for the columns; and the index
 /// that each must use, or reading costs as much as there are jobs.
-const PLANS: [(&str, &str); 7] = [
+const PLANS: [(&str, &str); 8] = [
     (
         "SELECT * FROM jobs WHERE lifecycle <> 'Deleted' \
          ORDER BY created_at DESC, id DESC LIMIT 50",
@@ -289,6 +289,11 @@ const PLANS: [(&str, &str); 7] = [
         "SELECT id FROM jobs WHERE lifecycle = 'Active' AND finished_at IS NOT NULL \
          AND finished_at <= 700 ORDER BY finished_at LIMIT 100",
         "jobs_finished",
+    ),
+    (
+        "SELECT * FROM jobs WHERE namespace = 'n7' AND name = 'j7' AND placement IS NOT NULL \
+         AND (created_at, id) < (1000000, 'x') ORDER BY created_at DESC, id DESC LIMIT 8",
+        "jobs_name",
     ),
 ];
 

@@ -19,6 +19,11 @@ const STEP: Duration = Duration::from_millis(500);
 /// Lines of a container that runs for days.
 const MOST: u32 = 20_000;
 
+/// Annotation of a pod: so many bytes of its log are noise from before the first step.
+const NOISE: &str = "sandbox.trainyard.dev/log-noise-bytes";
+/// Length of each line of it.
+const NOISE_LINE: usize = 1023;
+
 /// The log so far.
 pub(crate) struct Lines {
     pub(crate) lines: Vec<(Timestamp, String)>,
@@ -71,6 +76,11 @@ pub(crate) fn lines(pod: &Value, container: &str, now: Timestamp, speed: f64) ->
     for (at, line) in preamble(pod).into_iter().enumerate() {
         let offset = Duration::from_micros(u64::try_from(at).unwrap_or_default());
         lines.push((clock::after(started, offset), line));
+    }
+    let noise = annotation(pod, NOISE).and_then(|bytes| bytes.parse::<usize>().ok()).unwrap_or(0);
+    for number in 0..noise / NOISE_LINE {
+        let offset = Duration::from_nanos(10_000 + u64::try_from(number).unwrap_or_default());
+        lines.push((clock::after(started, offset), format!("{number:0>NOISE_LINE$}")));
     }
     if computes(pod) {
         for round in 1..=MOST {

@@ -22,6 +22,8 @@ pub struct Evidence {
     pub clusters: Result<Vec<Cluster>, String>,
     /// The clusters that jobs of its namespace may use; `None` for all.
     pub allowed: Option<Vec<ClusterName>>,
+    /// The cluster that has the volume of an earlier job of its name.
+    pub home: Option<ClusterName>,
     /// What the control plane has of the workload; `None` if it was not asked because nothing was
     /// written yet, or all of it is gone.
     pub trace: Option<Trace>,
@@ -66,7 +68,16 @@ impl Evidence {
     pub(super) fn of_row(job: Job) -> Self {
         let (history, members) = (Vec::new(), Vec::new());
         let clusters = Err("Karmada was not asked".to_owned());
-        Self { job, history, ahead: None, clusters, allowed: None, trace: None, members }
+        Self {
+            job,
+            history,
+            ahead: None,
+            clusters,
+            allowed: None,
+            home: None,
+            trace: None,
+            members,
+        }
     }
 
     /// Whether something of the job was written to the control plane, for all that is known.

@@ -19,6 +19,7 @@ use crate::ports::{
     ControlError, ControlPlane, EventSeen, JobStore, MemberError, Members, Plugins, PodSeen,
     Report, Trace, WorkloadRef,
 };
+use crate::volumes;
 
 /// Label selectors of a plugin that are followed.
 const SELECTORS: usize = 4;
@@ -75,6 +76,18 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let ahead = tokio::time::timeout_at(deadline, sources.store.ahead(&job.id)).await;
         ahead.ok().and_then(Result::ok).flatten()
     };
+    let home = async {
+        // Where it is once it is placed, is on record.
+        if gone || job.placement.is_some() {
+            return None;
+        }
+        let found = async {
+            let bundle = sources.store.bundle(&job.id).await.ok()??;
+            let volumes = volumes::left_by_earlier_jobs(sources.store, &job, &bundle).await;
+            volumes.ok()?.into_iter().next()
+        };
+        tokio::time::timeout_at(deadline, found).await.ok().flatten()
+    };
     let clusters = async {
         within(deadline, sources.control.clusters(), late_control)
             .await
@@ -97,10 +110,10 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let asked = asked.map(|cluster| member(sources, &job, cluster, deadline));
         futures_util::future::join_all(asked).await
     };
-    let (history, ahead, clusters, trace, members) =
-        tokio::join!(history, ahead, clusters, trace, members);
+    let (history, ahead, home, clusters, trace, members) =
+        tokio::join!(history, ahead, home, clusters, trace, members);
     let allowed = sources.allowed.map(<[ClusterName]>::to_vec);
-    Evidence { job, history, ahead, clusters, allowed, trace, members }
+    Evidence { job, history, ahead, clusters, allowed, home, trace, members }
 }
 
 /// Whether the control plane refused the first write.

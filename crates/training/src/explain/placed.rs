@@ -5,7 +5,7 @@ use super::{Found, LinkState, Step, Weight, bare};
 use crate::id::ClusterName;
 use crate::job::{Job, Spread};
 use crate::phase::Phase;
-use crate::placement::{self, Choice, Standing, Unfit};
+use crate::placement::{self, Bounds, Choice, Standing, Unfit};
 use crate::ports::Cluster;
 
 const STORE: &str = "job store";
@@ -97,7 +97,8 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
         );
     }
     let allowed = evidence.allowed.as_deref();
-    match placement::choose(job, clusters, allowed, &unknown_standing) {
+    let bounds = Bounds { allowed, home: evidence.home.as_ref() };
+    match placement::choose(job, clusters, &bounds, &unknown_standing) {
         Ok(Choice { placement, .. }) if job.reason == "NoClusterFits" => {
             let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
             let cause = format!(
@@ -118,7 +119,7 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
         }
         Err(refused) => {
             let cause = format!("no cluster can take the job: {}", placement::sentence(&refused));
-            let remedy = remedy(job, clusters, allowed, &refused);
+            let remedy = remedy(job, clusters, &bounds, &refused);
             let since = clusters.iter().filter(|cluster| !cluster.ready);
             let since = since.filter_map(|cluster| cluster.ready_since).max();
             found(LinkState::Wrong, format!("N{}.", cause.trim_start_matches('n')), CLUSTERS)
@@ -138,30 +139,27 @@ fn unknown_standing(_: &str) -> Standing {
 enum Obstacle {
     Unregistered,
     Forbidden,
+    VolumeElsewhere,
     NotReady,
     Tainted,
     Api,
     Room,
 }
 
-fn obstacle(
-    job: &Job,
-    clusters: &[Cluster],
-    allowed: Option<&[ClusterName]>,
-    unfit: &Unfit,
-) -> Obstacle {
+fn obstacle(job: &Job, clusters: &[Cluster], bounds: &Bounds<'_>, unfit: &Unfit) -> Obstacle {
     let Some(cluster) = clusters.iter().find(|cluster| cluster.name.as_str() == unfit.cluster)
     else {
         return Obstacle::Unregistered;
     };
-    let api = format!("{}/{}", job.workload_api_version, job.workload_kind);
-    if allowed.is_some_and(|allowed| !allowed.contains(&cluster.name)) {
+    if bounds.allowed.is_some_and(|allowed| !allowed.contains(&cluster.name)) {
         Obstacle::Forbidden
+    } else if bounds.home_of(job, clusters).is_some_and(|home| *home != cluster.name) {
+        Obstacle::VolumeElsewhere
     } else if !cluster.ready {
         Obstacle::NotReady
     } else if !cluster.taints.is_empty() {
         Obstacle::Tainted
-    } else if !cluster.apis.contains(&api) {
+    } else if !cluster.has_api(&job.workload_api_version, &job.workload_kind) {
         Obstacle::Api
     } else {
         Obstacle::Room
@@ -169,12 +167,7 @@ fn obstacle(
 }
 
 /// What helps, the likeliest help first, and each once.
-fn remedy(
-    job: &Job,
-    clusters: &[Cluster],
-    allowed: Option<&[ClusterName]>,
-    refused: &[Unfit],
-) -> String {
+fn remedy(job: &Job, clusters: &[Cluster], bounds: &Bounds<'_>, refused: &[Unfit]) -> String {
     let mut helps: Vec<String> = Vec::new();
     let mut help = |text: String| {
         if !helps.contains(&text) {
@@ -186,15 +179,20 @@ fn remedy(
         clusters.iter().filter(|cluster| !targets.contains(&cluster.name)).cloned().collect();
     if !targets.is_empty() && job.spread == Spread::One {
         let free = Job { target_clusters: Vec::new(), ..job.clone() };
-        if let Ok(choice) = placement::choose(&free, &others, allowed, &unknown_standing) {
+        if let Ok(choice) = placement::choose(&free, &others, bounds, &unknown_standing) {
             let name = choice.placement.clusters.first().map_or("", ClusterName::as_str);
             help(format!("cluster {name} would fit, but is not among the job's `targetClusters`"));
         }
     }
     for unfit in refused {
-        help(match obstacle(job, clusters, allowed, unfit) {
+        help(match obstacle(job, clusters, bounds, unfit) {
             Obstacle::Unregistered => {
                 "correct `targetClusters`, or have the cluster joined to Karmada".to_owned()
+            }
+            Obstacle::VolumeElsewhere => {
+                "the volume cannot be moved: submit the job under another name for an empty one, or \
+                 name the clusters in `targetClusters`"
+                    .to_owned()
             }
             Obstacle::Forbidden => {
                 format!("have an operator allow namespace {} on a further cluster", job.namespace)

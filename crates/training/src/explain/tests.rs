@@ -113,6 +113,7 @@ fn evidence(job: Job, member: MemberEvidence) -> Evidence {
         ahead: None,
         clusters: Ok(vec![cluster("member1", 64)]),
         allowed: None,
+        home: None,
         trace: Some(propagated()),
         members: vec![member],
     }

@@ -156,6 +156,10 @@ pub trait JobStore: Send + Sync {
     /// Every attempt of the work whose first attempt has this id, in their order; deleted ones too.
     async fn attempts(&self, first: &JobId) -> Result<Vec<Job>, StoreError>;
 
+    /// Earlier jobs of this one's namespace and name that were placed, newest first, at most `limit`;
+    /// deleted ones too.
+    async fn predecessors(&self, job: &Job, limit: u32) -> Result<Vec<Job>, StoreError>;
+
     /// Active jobs that ended at `until` or before, longest over first, at most `limit`.
     async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError>;
 
@@ -203,8 +207,14 @@ pub trait JobStore: Send + Sync {
     /// Drops a claimed intent that has become pointless.
     async fn settle(&self, id: i64, owner: &str) -> Result<(), StoreError>;
 
-    /// Makes every postponed intent due now: something changed that they may have waited for.
-    async fn wake_intents(&self, kind: IntentKind, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes postponed intents due now, because something changed that they may have waited for:
+    /// those that are claimed first, at most `limit`.
+    async fn wake_intents(
+        &self,
+        kind: IntentKind,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(), StoreError>;
 
     /// Rings when this process wrote an intent. A hint: it may ring for nothing or be missed.
     fn hint(&self) -> Arc<Notify>;

@@ -14,8 +14,9 @@ use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
 use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
+use crate::placement::{Bounds, lasting_sentence};
 use crate::ports::{ControlError, Effects, Moved, StoreError};
-use crate::{dependents, placement};
+use crate::{dependents, placement, volumes};
 
 /// Intents that a process holds at once. Few enough to finish well within the lease.
 pub(super) const BATCH: u32 = 64;
@@ -139,7 +140,7 @@ impl Reconcilers {
         let Some(bundle) = self.store.bundle(&job.id).await? else {
             return self.fail(intent, job, "BundleMissing", "Its manifests are lost.").await;
         };
-        let job = match self.place(job).await? {
+        let job = match self.place(job, &bundle).await? {
             Ok(job) => job,
             Err(step) => return Ok(step),
         };
@@ -182,22 +183,26 @@ impl Reconcilers {
 
     /// Makes sure that the job has a placement. It is on record before anything is written, so
     /// that no retry ever chooses another cluster.
-    async fn place(&self, job: Job) -> Result<Result<Job, Step>, StepError> {
+    async fn place(&self, job: Job, bundle: &Bundle) -> Result<Result<Job, Step>, StepError> {
         if job.placement.is_some() {
+            self.ledger.hold(&job, self.clock.now());
             return Ok(Ok(job));
         }
+        let volumes = volumes::left_by_earlier_jobs(&*self.store, &job, bundle).await?;
         let clusters = match self.control.clusters().await {
             Ok(clusters) => clusters,
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
         };
         let allowed = self.config.allowed_clusters.get(job.namespace.as_str());
-        let choice = match self.ledger.reserve(&job, &clusters, allowed.map(Vec::as_slice)) {
-            Ok(choice) => choice,
+        let bounds = Bounds { allowed: allowed.map(Vec::as_slice), home: volumes.first() };
+        let reserved = self.ledger.reserve(&job, &clusters, &bounds, self.clock.now());
+        let (choice, reservation) = match reserved {
+            Ok(reserved) => reserved,
             Err(refused) => {
                 let text = if refused.is_empty() {
                     "No member cluster is registered with Karmada.".to_owned()
                 } else {
-                    format!("No cluster can take the job: {}.", placement::sentence(&refused))
+                    format!("No cluster can take the job: {}.", lasting_sentence(&refused))
                 };
                 let why = text.clone();
                 self.note(job, "Waiting", "dispatch", "NoClusterFits", text).await?;
@@ -214,11 +219,11 @@ impl Reconcilers {
             ..job
         };
         match self.store.transition(&after, &event, &Effects::default()).await? {
-            Moved::Done => Ok(Ok(Job { version: after.version + 1, ..after })),
-            Moved::Stale => {
-                self.ledger.release(&after.id);
-                Ok(Err(Step::Later("the job changed meanwhile".to_owned())))
+            Moved::Done => {
+                reservation.keep();
+                Ok(Ok(Job { version: after.version + 1, ..after }))
             }
+            Moved::Stale => Ok(Err(Step::Later("the job changed meanwhile".to_owned()))),
         }
     }
 
@@ -226,7 +231,8 @@ impl Reconcilers {
         let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
         let clusters = clusters.unwrap_or_default();
         let dependents = dependents::orders(&job, bundle, &clusters, &self.config.dependents);
-        let orders = placement::write_orders(&job, bundle, &clusters, dependents);
+        let volumes = volumes::left_by_earlier_jobs(&*self.store, &job, bundle).await?;
+        let orders = placement::write_orders(&job, bundle, &clusters, &volumes, dependents);
         let uids = match self.control.write(&job.id, &orders).await {
             Ok(uids) => uids,
             Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),

@@ -26,6 +26,11 @@ const PART: u32 = 256;
 /// Workloads that changed before a job was seen to have them, and jobs that are looked at again
 /// although nothing changed: a round asks for all of them, and the sweep finds the others.
 const MOST_AGAIN: usize = 1024;
+/// Jobs that are woken when there is room again, those of the highest priority: as many as a large
+/// cluster may take at once. The others come by themselves.
+const WAKE: u32 = 512;
+/// Between two times that they are woken; clusters change all the time.
+const WAKE_PACE: Duration = Duration::from_secs(2);
 /// How long a job may take to say that it was applied, after its workload changed. Longer than a
 /// step of the dispatcher can take; after that it is somebody else's workload.
 const LATE_ROW: Duration = Duration::from_secs(45);
@@ -45,6 +50,8 @@ pub(super) struct Memory {
     sweep: Sweep,
     pauses: Pauses,
     pokes: Pokes,
+    /// When jobs that wait for room were last woken.
+    woke: Option<Timestamp>,
     /// Whether the clusters could not be seen the last time.
     blind: bool,
 }
@@ -84,7 +91,6 @@ impl Reconcilers {
             memory.jobs.retain(|id, _| memory.sweep.saw(id));
             memory.pauses.keep(|id| memory.sweep.saw(id));
             memory.pokes.keep(|id| memory.sweep.saw(id));
-            self.ledger.keep_seen(|id| memory.sweep.saw(id));
         }
         Ok(memory.sweep.is_under_way())
     }
@@ -106,20 +112,25 @@ impl Reconcilers {
         };
         memory.blind = false;
         let known = memory.clusters.as_deref().unwrap_or_default();
-        if memory.clusters.is_none() || clusters != known {
-            // A queued job may have waited for just this: a cluster that came back, or room.
-            self.store.wake_intents(IntentKind::Apply, now).await?;
-            if readiness(&clusters) != readiness(known) {
-                memory.sweep.start_over();
-            }
-            memory.clusters = Some(clusters);
+        // A queued job may have waited for just this: a cluster that came back, or room.
+        let opened = memory.clusters.is_none() || opens(known, &clusters);
+        if opened && memory.woke.is_none_or(|at| elapsed(at, now) >= WAKE_PACE) {
+            self.store.wake_intents(IntentKind::Apply, now, WAKE).await?;
+            memory.woke = Some(now);
+        } else if opened {
+            // Seen as news again by a round that may wake somebody.
+            return Ok(());
         }
+        if readiness(&clusters) != readiness(known) {
+            memory.sweep.start_over();
+        }
+        memory.clusters = Some(clusters);
         Ok(())
     }
 
     /// Looks at jobs and settles what is seen of them.
     async fn look(&self, jobs: Vec<Job>, memory: &mut Memory) -> Result<(), StepError> {
-        self.ledger.observe(&jobs);
+        self.ledger.observe(&jobs, self.clock.now());
         let workloads: Vec<WorkloadRef> = jobs.iter().map(workload_ref).collect();
         let seen = self.control.observe(&workloads).await?;
         let Memory { jobs: known, clusters, early, again, pauses, pokes, .. } = memory;
@@ -193,7 +204,7 @@ impl Reconcilers {
         let moved =
             self.store.transition(&decision.after, &decision.event, &decision.effects).await?;
         if moved == Moved::Done {
-            self.ledger.observe([&decision.after]);
+            self.ledger.observe([&decision.after], now);
             if decision.after.phase.is_terminal() {
                 self.ledger.ended(&decision.after);
             }
@@ -223,6 +234,27 @@ impl Memory {
             self.early.retain(|_, since| *since > oldest_kept);
         }
     }
+}
+
+/// Whether a job that no cluster could take may now find one: a cluster is new or back, or has
+/// another API, one taint less, or more room.
+fn opens(before: &[Cluster], now: &[Cluster]) -> bool {
+    now.iter().any(|cluster| {
+        let Some(known) = before.iter().find(|known| known.name == cluster.name) else {
+            return true;
+        };
+        let more = match (known.free, cluster.free) {
+            (Some(known), Some(free)) => {
+                free.cpu_millis > known.cpu_millis
+                    || free.memory_bytes > known.memory_bytes
+                    || free.gpus > known.gpus
+            }
+            (known, free) => known != free,
+        };
+        let same = (known.ready, &known.apis, &known.taints)
+            == (cluster.ready, &cluster.apis, &cluster.taints);
+        more || !same
+    })
 }
 
 /// Which clusters answer, and why not; the rest of what is known of them moves all the time.

@@ -14,6 +14,7 @@ use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
 use crate::phase::{Lifecycle, Phase};
 use crate::placement::{policy_ref, storage_policy_ref};
 use crate::ports::{Effects, Moved, Remaining, Removal};
+use crate::volumes;
 
 impl Reconcilers {
     /// One step of a stop or a deletion.
@@ -129,13 +130,20 @@ impl Reconcilers {
         bundle: &Bundle,
         clusters: &[ClusterName],
     ) -> Result<Vec<Remaining>, StepError> {
-        let volumes: Vec<ObjectRef> =
+        let claims: Vec<ObjectRef> =
             bundle.with_role(Role::Storage).map(Manifest::object_ref).collect();
-        if volumes.is_empty() {
+        if claims.is_empty() {
             return Ok(Vec::new());
         }
+        let earlier = volumes::left_by_earlier_jobs(&*self.store, job, bundle).await?;
+        let mut everywhere = clusters.to_vec();
+        everywhere.extend(
+            earlier
+                .into_iter()
+                .filter(|earlier| !clusters.contains(earlier) && !job.abandoned.contains(earlier)),
+        );
         let policy = storage_policy_ref(job);
-        if !self.control.release(&policy, &volumes).await? {
+        if !self.control.release(&policy, &claims).await? {
             return Ok(vec![Remaining {
                 object: policy,
                 place: "control-plane".to_owned(),
@@ -143,7 +151,7 @@ impl Reconcilers {
             }]);
         }
         let remaining =
-            self.remove_all(job, bundle.with_role(Role::Storage), true, clusters).await?;
+            self.remove_all(job, bundle.with_role(Role::Storage), true, &everywhere).await?;
         if !remaining.is_empty() {
             return Ok(remaining);
         }

@@ -344,6 +344,20 @@ impl JobStore for MemoryStore {
         Ok(jobs)
     }
 
+    async fn predecessors(&self, job: &Job, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let state = self.open()?;
+        let order = |job: &Job| (job.created_at, job.id.clone());
+        let earlier = |other: &&Job| {
+            (&other.namespace, &other.name) == (&job.namespace, &job.name)
+                && order(other) < order(job)
+                && other.placement.is_some()
+        };
+        let mut jobs: Vec<Job> = state.jobs.values().filter(earlier).cloned().collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse(order(job)));
+        jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(jobs)
+    }
+
     async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
         let state = self.open()?;
         let mut jobs: Vec<&Job> = state
@@ -509,10 +523,19 @@ impl JobStore for MemoryStore {
         Ok(())
     }
 
-    async fn wake_intents(&self, kind: IntentKind, now: Timestamp) -> Result<(), StoreError> {
+    async fn wake_intents(
+        &self,
+        kind: IntentKind,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(), StoreError> {
         let mut state = self.open()?;
-        for intent in state.intents.values_mut().filter(|intent| intent.kind == kind) {
-            intent.not_before = intent.not_before.min(now);
+        let asleep = state.intents.iter_mut();
+        let mut asleep: Vec<_> =
+            asleep.filter(|(_, intent)| intent.kind == kind && intent.not_before > now).collect();
+        asleep.sort_by_key(|(id, intent)| (std::cmp::Reverse(intent.priority), **id));
+        for (_, intent) in asleep.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            intent.not_before = now;
         }
         drop(state);
         self.ring();

@@ -245,9 +245,26 @@ pub async fn waking_makes_postponed_intents_of_that_kind_due(store: Store) {
     for intent in claim(&store, "a", at(1)).await {
         store.postpone(intent.id, "a", at(5000), "later").await.unwrap();
     }
-    store.wake_intents(IntentKind::Apply, at(2)).await.unwrap();
+    store.wake_intents(IntentKind::Apply, at(2), 9).await.unwrap();
     assert_eq!(claim_one(&store, "a", at(2)).await.kind, IntentKind::Apply);
     assert_eq!(claim(&store, "b", at(3)).await, []);
+}
+
+/// See the name.
+pub async fn waking_a_few_wakes_those_that_go_first(store: Store) {
+    for (name, priority) in [("low", 1), ("high", 9), ("later-high", 9), ("middle", 5)] {
+        put(&store, Job { priority, ..job(name, 1) }).await;
+    }
+    for intent in claim(&store, "a", at(1)).await {
+        store.postpone(intent.id, "a", at(5000), "later").await.unwrap();
+    }
+    let woken = async |limit| {
+        store.wake_intents(IntentKind::Apply, at(2), limit).await.unwrap();
+        let claimed = claim(&store, "a", at(2)).await;
+        claimed.into_iter().map(|intent| intent.job_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(woken(2).await, ["high-00000001", "later-high-00000001"]);
+    assert_eq!(woken(1).await, ["middle-00000001"]);
 }
 
 /// See the name.
@@ -260,6 +277,6 @@ pub async fn a_write_of_an_intent_rings_the_hint(store: Store) {
     let after = moved(&job, Phase::Submitted);
     store.transition(&after, &changed(json!({})), &effects).await.unwrap();
     rung().await.unwrap();
-    store.wake_intents(IntentKind::Apply, at(2)).await.unwrap();
+    store.wake_intents(IntentKind::Apply, at(2), 9).await.unwrap();
     rung().await.unwrap();
 }

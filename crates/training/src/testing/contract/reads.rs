@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::submission::deleted;
 use super::{Store, ids, insert, listed, put, step, walk};
-use crate::id::Namespace;
+use crate::id::{ClusterName, Namespace};
 use crate::job::{Attempt, Job, Placement};
 use crate::manifest::ObjectRef;
 use crate::phase::{Lifecycle, Phase};
@@ -168,6 +168,35 @@ pub async fn attempts_of_the_same_work_are_found_in_their_order(store: Store) {
     let numbers: Vec<u32> = found.iter().map(|job| job.attempt.number).collect();
     assert_eq!(numbers, [1, 2, 3]);
     assert_eq!(store.attempts(&second.id).await.unwrap().len(), 1);
+}
+
+/// See the name.
+pub async fn earlier_jobs_of_a_name_are_found_newest_first(store: Store) {
+    let place = |name: &str| {
+        let clusters = vec![ClusterName::parse(name).unwrap()];
+        Some(Placement { clusters, reason: String::new() })
+    };
+    let second = Job { placement: place("b"), ..job("same", 2) };
+    let elsewhere = Namespace::parse("elsewhere").unwrap();
+    for other in [
+        Job { placement: place("a"), ..job("same", 1) },
+        second.clone(),
+        job("same", 3),
+        Job { placement: place("a"), namespace: elsewhere, ..job("same", 4) },
+        Job { placement: place("a"), ..job("other", 5) },
+        Job { placement: place("a"), ..job("same", 9) },
+    ] {
+        put(&store, other.clone()).await;
+        deleted(&store, &other).await;
+    }
+    let found = async |number, limit| {
+        ids(&store.predecessors(&job("same", number), limit).await.unwrap()).join(" ")
+    };
+    assert_eq!(found(6, 9).await, "same-00000002 same-00000001");
+    assert_eq!(found(6, 1).await, "same-00000002");
+    assert_eq!(found(2, 9).await, "same-00000001");
+    let all = store.predecessors(&job("same", 6), 1).await.unwrap();
+    assert_eq!(all[0].placement, second.placement);
 }
 
 /// See the name.
