@@ -24,6 +24,8 @@ const RETIRED: usize = 32;
 pub(crate) struct Entry {
     pub(crate) file: String,
     pub(crate) plugin: Arc<LoadedPlugin>,
+    /// Files that may hold its successor, if its own is gone: it serves until they do.
+    pub(crate) waits_for: Vec<String>,
 }
 
 /// Everything that decides what a catalog looks like.
@@ -57,6 +59,30 @@ impl Family {
     fn serving(&self, name: &str, audience: Audience<'_>) -> Option<&Arc<LoadedPlugin>> {
         let chosen = routing::choose(name, &self.able, self.route.as_ref(), audience)?;
         self.versions.iter().find(|plugin| plugin.info.digest == chosen)
+    }
+
+    /// Every version that somebody is served by: the one for anybody, and the one on trial.
+    fn in_use(&self, name: &str) -> Vec<&Arc<LoadedPlugin>> {
+        let canary = self.route.as_ref().and_then(|route| route.canary.as_ref());
+        let tried = canary.filter(|canary| self.able.contains(&canary.digest));
+        let tried = tried.and_then(|canary| {
+            self.versions.iter().find(|plugin| plugin.info.digest == canary.digest)
+        });
+        self.serving(name, Audience::ANYBODY).into_iter().chain(tried).collect()
+    }
+
+    /// A version in use that serves an algorithm of somebody else, who that is, and the algorithm.
+    fn intruder(
+        &self,
+        name: &str,
+        holders: &HashMap<String, String>,
+    ) -> Option<(Arc<LoadedPlugin>, String, String)> {
+        self.in_use(name).into_iter().find_map(|plugin| {
+            plugin.info.algorithms.iter().find_map(|algorithm| {
+                let holder = holders.get(algorithm).filter(|holder| *holder != name)?;
+                Some((Arc::clone(plugin), algorithm.clone(), holder.clone()))
+            })
+        })
     }
 }
 
@@ -155,6 +181,33 @@ impl Catalog {
         self.parts.entries.iter().find(|entry| entry.file == file)
     }
 
+    /// Plugins whose files are gone while others came whose content is not known yet: most likely a
+    /// newer version under a name of its own, as when a whole directory is exchanged. They serve on
+    /// until it is known, and for as long as the file that was to replace them is a bad one.
+    pub(crate) fn waiting(
+        &self,
+        present: &HashSet<String>,
+        pending: &[String],
+        failing: &[&str],
+    ) -> Vec<Entry> {
+        let gone = self.parts.entries.iter().filter(|entry| !present.contains(&entry.file));
+        gone.filter_map(|entry| {
+            let mut waits_for: Vec<String> = if entry.waits_for.is_empty() {
+                let successor = |file: &&str| stem(file) == stem(&entry.file);
+                let bad = failing.iter().copied().filter(successor).map(str::to_owned);
+                pending.iter().cloned().chain(bad).collect()
+            } else {
+                entry.waits_for.clone()
+            };
+            waits_for.retain(|file| {
+                pending.contains(file)
+                    || (failing.contains(&file.as_str()) && stem(file) == stem(&entry.file))
+            });
+            (!waits_for.is_empty()).then(|| Entry { waits_for, ..entry.clone() })
+        })
+        .collect()
+    }
+
     /// Every component that is in use.
     pub(crate) fn digests(&self) -> impl Iterator<Item = PluginDigest> {
         self.by_digest.keys().copied()
@@ -232,29 +285,40 @@ impl Catalog {
         parts.retired.extend(surplus.into_iter().take(RETIRED));
 
         let mut families = families(&parts);
-        let mut claims: Vec<(String, String)> = families
+        let mut turns: Vec<(String, String)> = families
             .iter()
             .map(|(name, family)| (name.clone(), first_file(&parts, family)))
             .collect();
-        claims.sort_by_key(|(name, file)| (!incumbents.contains(name.as_str()), file.clone()));
+        turns.sort_by_key(|(name, file)| (!incumbents.contains(name.as_str()), file.clone()));
 
-        let mut by_algorithm: HashMap<String, String> = HashMap::new();
-        for (name, file) in claims {
-            let Some(family) = families.get(&name) else { continue };
-            let able = family.versions.iter().filter(|v| family.able.contains(&v.info.digest));
-            let names: Vec<String> = able.flat_map(|v| v.info.algorithms.clone()).collect();
-            let taken = names.iter().find_map(|algorithm| {
-                by_algorithm.get(algorithm).map(|holder| (algorithm, holder))
-            });
-            if let Some((algorithm, holder)) = taken.filter(|(_, holder)| **holder != name) {
-                let digest = family.versions.first().map(|plugin| plugin.info.digest);
+        // What a plugin served before and would serve now stays with it, whoever comes first.
+        let mut by_algorithm: HashMap<String, String> = self.by_algorithm.clone();
+        by_algorithm.retain(|algorithm, holder| {
+            families.get(holder).is_some_and(|family| {
+                family
+                    .in_use(holder)
+                    .iter()
+                    .any(|plugin| plugin.info.algorithms.contains(algorithm))
+            })
+        });
+        for (name, _) in turns {
+            let Some(family) = families.get_mut(&name) else { continue };
+            // The version alone is refused: a lower one of the same plugin may serve instead.
+            while let Some((plugin, algorithm, holder)) = family.intruder(&name, &by_algorithm) {
+                let digest = plugin.info.digest;
                 let reason =
                     format!("plugin `{holder}` already serves the algorithm `{algorithm}`");
-                parts.failures.push(conflict(file, digest, reason));
-                families.remove(&name);
-                continue;
+                let holds = |entry: &&Entry| entry.plugin.info.digest == digest;
+                let file = parts.entries.iter().find(holds).map(|entry| entry.file.clone());
+                parts.failures.push(conflict(file.unwrap_or_default(), Some(digest), reason));
+                family.versions.retain(|version| version.info.digest != digest);
+                family.able.retain(|able| *able != digest);
             }
-            by_algorithm.extend(names.into_iter().map(|algorithm| (algorithm, name.clone())));
+            let served = family.in_use(&name).into_iter().flat_map(|v| v.info.algorithms.clone());
+            by_algorithm.extend(served.map(|algorithm| (algorithm, name.clone())));
+            if family.versions.is_empty() {
+                families.remove(&name);
+            }
         }
         parts.failures.sort_by(|a, b| a.file.cmp(&b.file));
         let loaded = parts.entries.iter().map(|entry| &entry.plugin).chain(&parts.retired);
@@ -357,6 +421,17 @@ fn first_file(parts: &Parts, family: &Family) -> String {
         family.versions.iter().map(|plugin| plugin.info.digest).collect();
     let files = parts.entries.iter().filter(|entry| digests.contains(&entry.plugin.info.digest));
     files.map(|entry| entry.file.clone()).min().unwrap_or_default()
+}
+
+/// The name of a file up to its version: `trees` of `trees-1.2.0.wasm` and of `trees.wasm`.
+fn stem(file: &str) -> &str {
+    let name = file.strip_suffix(".wasm").unwrap_or(file);
+    let version = name.char_indices().find(|(at, c)| {
+        let rest = name.get(at + c.len_utf8()..).unwrap_or_default();
+        let rest = rest.strip_prefix('v').unwrap_or(rest);
+        matches!(c, '-' | '_' | '@' | '.') && rest.starts_with(|c: char| c.is_ascii_digit())
+    });
+    version.and_then(|(at, _)| name.get(..at)).unwrap_or(name)
 }
 
 /// Drops copies of the same bytes, and refuses a second file that says it is the same version but

@@ -2,10 +2,10 @@
 //! sandbox, and its neighbours would pay for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::SLOT_WAIT;
 
@@ -18,18 +18,19 @@ const WAITING_PER_PLACE: usize = 64;
 /// The places of one plugin.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    places: Semaphore,
-    narrow: Semaphore,
+    places: Arc<Semaphore>,
+    narrow: Arc<Semaphore>,
     most_waiting: usize,
     waiting: AtomicUsize,
     narrow_until: Mutex<Option<Instant>>,
 }
 
-/// A place in use.
+/// A place in use. Kept by the work, not by whoever waits for it: a caller that goes away would give
+/// the place back while its sandbox still runs.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    _place: SemaphorePermit<'a>,
-    _narrow: Option<SemaphorePermit<'a>>,
+pub(crate) struct Place {
+    _place: OwnedSemaphorePermit,
+    _narrow: Option<OwnedSemaphorePermit>,
 }
 
 impl Gate {
@@ -37,8 +38,8 @@ impl Gate {
     pub(crate) fn new(sandboxes: u32) -> Self {
         let places = (sandboxes as usize / 2).max(1);
         Self {
-            places: Semaphore::new(places),
-            narrow: Semaphore::new(1),
+            places: Arc::new(Semaphore::new(places)),
+            narrow: Arc::new(Semaphore::new(1)),
             most_waiting: places * WAITING_PER_PLACE,
             waiting: AtomicUsize::new(0),
             narrow_until: Mutex::default(),
@@ -46,7 +47,7 @@ impl Gate {
     }
 
     /// Takes a place. `None` if none became free in time.
-    pub(crate) async fn enter(&self) -> Option<Place<'_>> {
+    pub(crate) async fn enter(&self) -> Option<Place> {
         let narrow = if self.is_narrow() { Some(self.wait(&self.narrow).await?) } else { None };
         Some(Place { _place: self.wait(&self.places).await?, _narrow: narrow })
     }
@@ -60,12 +61,12 @@ impl Gate {
         self.lock().is_some_and(|until| Instant::now() < until)
     }
 
-    async fn wait<'a>(&self, places: &'a Semaphore) -> Option<SemaphorePermit<'a>> {
-        if let Ok(place) = places.try_acquire() {
+    async fn wait(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return Some(place);
         }
         let _waiting = Waiting::join(&self.waiting, self.most_waiting)?;
-        tokio::time::timeout(SLOT_WAIT, places.acquire()).await.ok()?.ok()
+        tokio::time::timeout(SLOT_WAIT, Arc::clone(places).acquire_owned()).await.ok()?.ok()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

@@ -6,7 +6,7 @@ mod port;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use futures_util::stream::StreamExt as _;
 use serde_json::Value;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use training::PluginDigest;
 use training::clock::{Clock as _, SystemClock};
 use training::ports::PluginInfo;
@@ -58,6 +59,10 @@ pub struct PluginRuntime {
     changes: Changes,
     strikes: Strikes,
     archive: Archive,
+    /// For work that outlives its caller.
+    me: Weak<Self>,
+    /// Calls whose callers went away.
+    left: TaskTracker,
 }
 
 /// What one file turned out to be.
@@ -112,7 +117,9 @@ impl PluginRuntime {
         let backend = Arc::new(Backend::start(&config, &cache).await?);
         let compiler = Compiler::new(engine, config.compiler.clone(), config.compile_costs);
         let loader = Loader::new(config.clone(), compiler, cache, Arc::clone(&backend));
-        let runtime = Arc::new(Self {
+        let runtime = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            left: TaskTracker::new(),
             backend,
             loader,
             catalog: ArcSwap::from_pointee(Catalog::new(config.require_signature)),
@@ -284,7 +291,8 @@ impl PluginRuntime {
             .map_err(|source| StartError::Directory { dir: dir.clone(), source })?;
         let before = self.catalog();
         let mut looked = Looked::default();
-        let (mut entries, mut failures) = (Vec::new(), Vec::new());
+        let (mut entries, mut failures, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+        let present: HashSet<String> = seen.iter().map(|seen| seen.file.clone()).collect();
         let mut digests: HashSet<PluginDigest> = before.digests().collect();
         for Seen { file, content } in seen {
             let digest = content.as_ref().ok().map(|content| content.digest);
@@ -298,14 +306,16 @@ impl PluginRuntime {
                 |reason| LoadFailure { file: file.clone(), digest, reason, conflict: false };
             match known {
                 Ok(Some(plugin)) => {
-                    entries.push(Entry { file, plugin });
+                    entries.push(Entry { file, plugin, waits_for: Vec::new() });
                     continue;
                 }
-                Ok(None) => {}
+                Ok(None) => pending.push(file.clone()),
                 Err(reason) => failures.push(failed(reason)),
             }
             entries.extend(before.held_by(&file).cloned());
         }
+        let failing: Vec<&str> = failures.iter().map(|failure| &*failure.file).collect();
+        entries.extend(before.waiting(&present, &pending, &failing));
         self.loader.keep_only(&digests);
         self.swap(|catalog| catalog.after_reload(entries.clone(), failures.clone()));
         Ok(looked)

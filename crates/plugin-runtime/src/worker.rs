@@ -33,6 +33,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
         RUNNER => run::serve,
         _ => return None,
     };
+    close_inherited();
     // Nobody reads what a worker prints but the host, which keeps it as evidence of a crash.
     Some(match socket().and_then(work) {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,6 +42,28 @@ pub fn run_if_asked() -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Whatever started the host may have left files open that are not closed when a program starts
+/// another: a wall that is built later does not close what is open already.
+#[expect(unsafe_code, reason = "whoever closes a file that somebody owns breaks him")]
+fn close_inherited() {
+    // SAFETY: the process has just begun and owns nothing but its three standard streams.
+    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    if closed != 0 {
+        // Before Linux 5.9.
+        for fd in open_files() {
+            // SAFETY: as above; one that is closed already is an error and nothing more.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// Descriptors above the standard streams.
+fn open_files() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|fd| *fd > 2).collect()
 }
 
 /// The host hands its socket over as the standard input.

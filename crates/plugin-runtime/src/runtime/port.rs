@@ -21,11 +21,15 @@ use crate::answer;
 use crate::bindings;
 use crate::catalog;
 use crate::changes;
+use crate::finish::finish;
 use crate::gate;
 use crate::guest_log;
 use crate::input::write_job;
 use crate::plugin::{LoadedPlugin, as_plugin_fault};
 use crate::sandbox::{Call, Checked, Fault, Run};
+
+/// What `validate` found, or what `convert` answered.
+type BothAnswers = Result<Result<bindings::Plan, bindings::Failure>, Vec<FieldError>>;
 
 impl PluginRuntime {
     fn find(&self, digest: &PluginDigest) -> Result<Arc<LoadedPlugin>, PluginFault> {
@@ -34,7 +38,7 @@ impl PluginRuntime {
 
     async fn call_with_job<R>(
         &self,
-        plugin: &LoadedPlugin,
+        plugin: &Arc<LoadedPlugin>,
         call: Call,
         input: &ConversionInput,
     ) -> Result<R, PluginFault>
@@ -45,10 +49,11 @@ impl PluginRuntime {
         self.call(plugin, call, input.id.as_str(), job).await
     }
 
-    /// One call. `subject` is the job's id or the workload's name, for logs.
+    /// One call. `subject` is the job's id or the workload's name, for logs. Once it has begun it
+    /// ends, with all that it costs its plugin, though its caller may be gone.
     async fn call<R>(
         &self,
-        plugin: &LoadedPlugin,
+        plugin: &Arc<LoadedPlugin>,
         call: Call,
         subject: &str,
         json: String,
@@ -56,25 +61,49 @@ impl PluginRuntime {
     where
         R: Lift + DeserializeOwned + Send + Sync + 'static,
     {
-        let _place = self.enter(plugin, call).await?;
-        let span = span(call, plugin, subject);
-        let started = Instant::now();
-        let run = self.run(plugin, call, json).instrument(span.clone()).await;
-        let took = started.elapsed();
-        span.record("duration_us", micros(took));
-        span.in_scope(|| self.account(plugin, call, subject, run, took))
+        let place = self.enter(plugin, call).await?;
+        let (this, plugin, subject) = (self.me()?, Arc::clone(plugin), subject.to_owned());
+        let work = async move {
+            let _place = place;
+            let span = span(call, &plugin, &subject);
+            let started = Instant::now();
+            let run = this.run(&plugin, call, json).instrument(span.clone()).await;
+            let took = started.elapsed();
+            span.record("duration_us", micros(took));
+            span.in_scope(|| this.account(&plugin, call, &subject, run, took))
+        };
+        finish(&self.left, work).await
+    }
+
+    /// For work that may outlive its caller. There is none while the runtime itself goes.
+    fn me(&self) -> Result<Arc<Self>, PluginFault> {
+        self.me.upgrade().ok_or(PluginFault::Busy)
     }
 
     /// `validate` and, if it finds nothing, `convert`, under one span and in one place of the gate.
     async fn call_both(
         &self,
-        plugin: &LoadedPlugin,
+        plugin: &Arc<LoadedPlugin>,
         input: &ConversionInput,
-    ) -> Result<Result<Result<bindings::Plan, bindings::Failure>, Vec<FieldError>>, PluginFault>
-    {
-        let (call, subject) = (Call::ValidateAndConvert, input.id.as_str());
+    ) -> Result<BothAnswers, PluginFault> {
+        let (call, subject) = (Call::ValidateAndConvert, input.id.as_str().to_owned());
         let json = job_text(plugin, call, input)?;
-        let _place = self.enter(plugin, call).await?;
+        let place = self.enter(plugin, call).await?;
+        let (this, plugin) = (self.me()?, Arc::clone(plugin));
+        let work = async move {
+            let _place = place;
+            this.both(&plugin, &subject, json).await
+        };
+        finish(&self.left, work).await
+    }
+
+    async fn both(
+        &self,
+        plugin: &LoadedPlugin,
+        subject: &str,
+        json: String,
+    ) -> Result<BothAnswers, PluginFault> {
+        let call = Call::ValidateAndConvert;
         let span = span(call, plugin, subject);
         let started = Instant::now();
         let (validated, converted) = self.run_both(plugin, json).instrument(span.clone()).await;
@@ -94,11 +123,7 @@ impl PluginRuntime {
     }
 
     /// A place among the calls of a plugin, if it may be called and one becomes free in time.
-    async fn enter<'p>(
-        &self,
-        plugin: &'p LoadedPlugin,
-        call: Call,
-    ) -> Result<gate::Place<'p>, PluginFault> {
+    async fn enter(&self, plugin: &LoadedPlugin, call: Call) -> Result<gate::Place, PluginFault> {
         let info = &plugin.info;
         if self.catalog.load().quarantine(&info.digest).is_some() {
             return Err(PluginFault::Quarantined { plugin: info.name.clone() });

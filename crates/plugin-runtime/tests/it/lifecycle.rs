@@ -42,6 +42,55 @@ async fn algorithm_stays_with_the_plugin_that_had_it() {
 }
 
 #[tokio::test]
+async fn new_version_cannot_take_what_another_plugin_serves_and_the_one_before_it_serves_on() {
+    let of = |name: &str, version: &str, algorithms: &[&str]| {
+        let algorithms = algorithms.iter().map(|name| (*name).to_owned()).collect();
+        Guest { algorithms, ..Guest::good(name).version(version) }.build()
+    };
+    // Whichever file comes first by its name.
+    for (victim, claimant) in [("a.wasm", "b"), ("z.wasm", "b")] {
+        let dir = dir_with(&[(victim, of("victim", "1.0.0", &["x", "y"]))]);
+        std::fs::write(dir.path().join("b-1.wasm"), of("claimant", "1.0.0", &["c"])).unwrap();
+        let runtime = start(config(dir.path())).await;
+        let newer = dir.path().join(format!("{claimant}-2.wasm"));
+        std::fs::write(&newer, of("claimant", "2.0.0", &["c", "y"])).unwrap();
+        runtime.reload().await.unwrap();
+        for (algorithm, name, version) in
+            [("x", "victim", "1.0.0"), ("y", "victim", "1.0.0"), ("c", "claimant", "1.0.0")]
+        {
+            let serving = info(&runtime, algorithm);
+            assert_eq!((&*serving.name, &*serving.version), (name, version), "{algorithm}");
+        }
+        let catalog = runtime.catalog();
+        let [failure] = catalog.failures() else { panic!("{:?}", catalog.failures()) };
+        assert_eq!(failure.file, "b-2.wasm");
+        assert!(failure.reason.contains("`victim` already serves"), "{}", failure.reason);
+
+        // Once nobody else serves it, it may.
+        std::fs::remove_file(dir.path().join(victim)).unwrap();
+        runtime.reload().await.unwrap();
+        assert_eq!(info(&runtime, "y").version, "2.0.0");
+        assert!(runtime.catalog().failures().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn version_that_only_stands_by_keeps_nobody_from_an_algorithm() {
+    let old = Guest {
+        algorithms: vec!["a".to_owned(), "given-up".to_owned()],
+        ..Guest::good("a").version("1.0.0")
+    };
+    let dir = dir_with(&[("a-1.wasm", old.build())]);
+    std::fs::write(dir.path().join("a-2.wasm"), Guest::good("a").version("2.0.0").build()).unwrap();
+    let heir = Guest { algorithms: vec!["given-up".to_owned()], ..Guest::good("heir") };
+    std::fs::write(dir.path().join("heir.wasm"), heir.build()).unwrap();
+    let runtime = start(config(dir.path())).await;
+    assert_eq!(info(&runtime, "given-up").name, "heir");
+    assert_eq!(info(&runtime, "a").version, "2.0.0");
+    assert!(runtime.catalog().failures().is_empty(), "{:?}", runtime.catalog().failures());
+}
+
+#[tokio::test]
 async fn same_version_with_other_bytes_is_refused() {
     let other = Guest { schema: r#"{"type":"object"}"#.to_owned(), ..Guest::good("a") };
     let dir = dir_with(&[("1.wasm", Guest::good("a").build()), ("2.wasm", other.build())]);

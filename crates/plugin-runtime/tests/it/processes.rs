@@ -162,6 +162,70 @@ async fn caller_that_goes_away_leaves_a_runner_that_works() {
 }
 
 #[tokio::test]
+async fn callers_that_go_away_cost_their_plugin_and_not_its_neighbour() {
+    let bad = Guest::good("bad").with(include_str!("../hostile/loop.wat")).build();
+    let dir = dir_with(&[("bad.wasm", bad), ("good.wasm", Guest::good("good").build())]);
+    let runtime = start(config(dir.path()).isolated(WORKER, 4)).await;
+    let bad = info(&runtime, "bad");
+    let input = job("bad", json!({}));
+    let calls = (0..8).map(|_| async {
+        let call = runtime.convert(&bad.digest, &input);
+        drop(tokio::time::timeout(Duration::from_millis(20), call).await);
+    });
+    futures_util::future::join_all(calls).await;
+    // Two of four sandboxes are in use for as long as the guest may run, and no more.
+    converts(&runtime, "good").await;
+    let usage = || {
+        let versions = Plugins::catalog(&*runtime).versions;
+        let of_it = versions.into_iter().find(|version| version.info.name == "bad");
+        of_it.map(|version| version.usage.timed_out).unwrap_or_default()
+    };
+    let counted = async {
+        while usage() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let counted = tokio::time::timeout(Duration::from_secs(30), counted).await;
+    assert!(counted.is_ok(), "nobody waited for them, and they count all the same");
+}
+
+/// What the runners of this process, started by this name, have open.
+fn open_files(program: &str) -> Vec<String> {
+    let mut open = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace() {
+            let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            if command.is_ok_and(|command| command.starts_with(program)) {
+                let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+                let targets = files.flatten().filter_map(|file| file.path().read_link().ok());
+                open.extend(targets.map(|target| target.display().to_string()));
+            }
+        }
+    }
+    open
+}
+
+#[tokio::test]
+async fn what_started_the_host_leaves_no_file_open_for_a_runner() {
+    let dir = two_plugins();
+    let secret = dir.path().join("secret.db");
+    std::fs::write(&secret, "rows").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join("heir");
+    std::fs::copy(WORKER, &program).unwrap();
+    // A copy of a descriptor stays open in programs that are started, unless it is told not to.
+    let file = std::fs::File::open(&secret).unwrap();
+    let inherited = rustix::io::dup(&file).unwrap();
+    let runtime = start(config(dir.path()).isolated(program, 2)).await;
+    converts(&runtime, "good").await;
+    let open = open_files("heir");
+    assert!(open.len() >= 4, "{open:?}");
+    assert!(!open.iter().any(|target| target.ends_with("secret.db")), "{open:?}");
+    drop(inherited);
+}
+
+#[tokio::test]
 async fn answers_are_the_same_in_both_places() {
     let Some(dir) = shipped_dir() else { return };
     let here = start(config(dir.path())).await;

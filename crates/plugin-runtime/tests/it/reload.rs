@@ -100,6 +100,43 @@ async fn no_request_fails_while_versions_change() {
 }
 
 #[tokio::test]
+async fn version_under_a_file_name_of_its_own_takes_over_without_a_gap() {
+    let dir = dir_with(&[("a-1.0.0.wasm", Guest::good("a").build())]);
+    let runtime = start(isolated(dir.path())).await;
+    let done = AtomicBool::new(false);
+    let requests = async {
+        while !done.load(Ordering::SeqCst) {
+            assert!(version(&runtime, "a").is_some(), "nobody serves");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let changes = async {
+        for (old, next) in [("1.0.0", "2.0.0"), ("2.0.0", "3.0.0")] {
+            let new = Guest::good("a").version(next).build();
+            std::fs::write(dir.path().join("next"), new).unwrap();
+            // One after the other in no time, as when a mounted directory is exchanged.
+            std::fs::remove_file(dir.path().join(format!("a-{old}.wasm"))).unwrap();
+            let file = dir.path().join(format!("a-{next}.wasm"));
+            std::fs::rename(dir.path().join("next"), file).unwrap();
+            until(next, || version(&runtime, "a").as_deref() == Some(next)).await;
+        }
+        // A bad successor does not end it either, until it is taken away.
+        std::fs::remove_file(dir.path().join("a-3.0.0.wasm")).unwrap();
+        std::fs::write(dir.path().join("a-4.0.0.wasm"), b"no component").unwrap();
+        until("it is reported", || !runtime.catalog().failures().is_empty()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        done.store(true, Ordering::SeqCst);
+    };
+    let both = async {
+        tokio::join!(requests, changes);
+        assert_eq!(version(&runtime, "a").as_deref(), Some("3.0.0"));
+        std::fs::remove_file(dir.path().join("a-4.0.0.wasm")).unwrap();
+        until("it is gone", || version(&runtime, "a").is_none()).await;
+    };
+    following(&runtime, both).await;
+}
+
+#[tokio::test]
 async fn half_written_file_never_serves_and_the_last_good_version_stays() {
     use std::io::Write as _;
     let dir = dir_with(&[("a.wasm", Guest::good("a").build())]);
