@@ -197,7 +197,11 @@ impl Admission<'_> {
         let metadata = metadata::stamped(&document, at, &object, self.owner, report);
         document.insert("metadata".to_owned(), metadata);
         if let Some(spec) = document.get_mut("spec") {
-            self.check_spec(spec, &format!("{at}/spec"), report);
+            let at = format!("{at}/spec");
+            self.check_spec(spec, &at, report);
+            if (object.api_version.as_str(), object.kind.as_str()) == ("v1", "Service") {
+                references::check_selector(spec, &at, self.owner, report);
+            }
         }
         Some(Manifest { role: manifest.role, document: Value::Object(document) })
     }

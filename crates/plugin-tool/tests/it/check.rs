@@ -83,7 +83,7 @@ fn manifests_beyond_what_was_asked_for_are_found() {
     let container = "/template/spec/containers/0";
     for (guest, expected) in [
         (change("/backoffLimit", json!({"replicas": 7})), "default policy"),
-        (change(&format!("{container}/resources/requests/cpu"), json!("5")), "default policy"),
+        (change(&format!("{container}/resources/limits/cpu"), json!("5")), "default policy"),
         (change("/template/spec/volumes", json!([])), "every mounted volume"),
         (
             change(

@@ -63,7 +63,7 @@ pub(crate) fn spec() -> Value {
             "containers": [{
                 "name": "train",
                 "image": "trainyard/toy:1",
-                "resources": {"requests": {"cpu": "1"}},
+                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
                 "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
             }],
             "volumes": [{"name": "scratch", "emptyDir": {}}],

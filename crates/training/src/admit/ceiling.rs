@@ -153,6 +153,9 @@ impl<'a> Ceiling<'a> {
         if let Some(resources) = given(pod, "resources") {
             raise(&mut each, &amounts(resources, &format!("{at}/resources"), report));
         }
+        if self.policy.require_limits {
+            self.check_bounded(pod, at, report);
+        }
         self.check_one(&each, at, report);
         self.groups.push(Group { at: at.to_owned(), count, pods: true, each });
         // Claims of its volumes, and pods inside of what only looks like one.
@@ -166,6 +169,33 @@ impl<'a> Ceiling<'a> {
                 }
                 _ if key == "resources" => {}
                 _ => self.walk(item, &at, count, report),
+            }
+        }
+    }
+
+    /// A container without a limit may take all that its node has, whatever it reserves.
+    fn check_bounded(&self, pod: &Map<String, Value>, at: &str, report: &mut Report) {
+        let limited = |holder: Option<&Value>, resource: &str| {
+            let limits = holder.and_then(|resources| resources.get("limits"));
+            limits.and_then(|limits| limits.get(resource)).is_some_and(|limit| !limit.is_null())
+        };
+        // 0 GiB means that the user set no bound.
+        let bounded: &[&str] =
+            if self.owner.resources.memory_gib == 0 { &["cpu"] } else { &["cpu", "memory"] };
+        for list in ["containers", "initContainers"] {
+            for (at, container) in listed(pod, list, at) {
+                let missing = bounded.iter().filter(|resource| {
+                    !limited(container.get("resources"), resource)
+                        && !limited(pod.get("resources"), resource)
+                });
+                let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+                if !missing.is_empty() {
+                    let detail = format!(
+                        "The container has no limit of {}: it could take all that its node has.",
+                        missing.join(" and ")
+                    );
+                    report.refuse(format!("{at}/resources"), "no-limit", detail);
+                }
             }
         }
     }

@@ -58,6 +58,9 @@ pub struct Policy {
     ///
     /// [`JobSpec::demand`]: crate::job::JobSpec::demand
     pub helpers: u32,
+    /// Whether every container must bound the processor time and the memory that it takes. Without
+    /// it, one without a limit may take what its node has, and the ceiling counts what it reserves.
+    pub require_limits: bool,
     /// What happens to a field that lets a member remove a finished workload.
     pub member_ttl: MemberTtl,
     /// Most manifests in a bundle.
@@ -104,6 +107,7 @@ impl Default for Policy {
             service_types: Vec::new(),
             ingress_hosts: Vec::new(),
             helpers: 1,
+            require_limits: true,
             member_ttl: MemberTtl::Refuse,
             max_manifests: 16,
             max_manifest_bytes: 256 << 10,
@@ -139,6 +143,7 @@ impl Policy {
             "service_types": self.service_types,
             "ingress_hosts": self.ingress_hosts,
             "helpers": self.helpers,
+            "require_limits": self.require_limits,
             "member_ttl": match self.member_ttl {
                 MemberTtl::Refuse => "refuse",
                 MemberTtl::Remove => "remove",
@@ -180,6 +185,7 @@ impl Policy {
             service_types: reader.texts("service_types", default.service_types),
             ingress_hosts: reader.texts("ingress_hosts", default.ingress_hosts),
             helpers: reader.number("helpers", 0, default.helpers),
+            require_limits: reader.flag("require_limits", default.require_limits),
             member_ttl: reader.word(
                 "member_ttl",
                 &[("refuse", MemberTtl::Refuse), ("remove", MemberTtl::Remove)],

@@ -63,6 +63,7 @@ pub(super) fn check(
         check_namespace(members, at, owner, report);
         check_names(members, at, policy, report);
         check_service(members, at, policy, report);
+        check_borrowed(members, at, report);
         check_ingress(members, at, policy, report);
     });
 }
@@ -103,6 +104,41 @@ fn check_names(members: &Map<String, Value>, at: &str, policy: &Policy, report: 
             let detail = format!("The Secret {} is not one that jobs may read.", quoted(name));
             report.refuse(at, "secret-not-allowed", detail);
         }
+    }
+}
+
+/// What runs a job in the cluster of another one, with its rights and its room, or hands it over to a
+/// controller that this host does not follow.
+fn check_borrowed(members: &Map<String, Value>, at: &str, report: &mut Report) {
+    if let Some(Value::Object(selector)) = members.get("clusterSelector")
+        && !selector.is_empty()
+    {
+        let detail = "A job runs in a cluster of its own.";
+        report.refuse(format!("{at}/clusterSelector"), "foreign-cluster", detail);
+    }
+    if given(members, "managedBy").is_some() {
+        let detail = "Only the operator of the kind may run a job.";
+        report.refuse(format!("{at}/managedBy"), "foreign-controller", detail);
+    }
+}
+
+/// A Service must not catch what is meant for pods of others: labels such as `app: train` are on
+/// theirs, too. The name of a job is its own in its namespace.
+pub(super) fn check_selector(spec: &Value, at: &str, owner: Owner<'_>, report: &mut Report) {
+    let Some(Value::Object(selector)) = spec.get("selector") else { return };
+    let (name, id) = (owner.name.as_str(), owner.job_id.as_str());
+    let tells = |value: &Value| {
+        value.as_str().is_some_and(|value| {
+            let rest = value.strip_prefix(name);
+            value == id || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        })
+    };
+    if !selector.is_empty() && !selector.values().any(tells) {
+        let detail = format!(
+            "It could select pods of other jobs: one of its values has to be `{name}`, or begin with \
+             `{name}-`."
+        );
+        report.refuse(format!("{at}/selector"), "foreign-pods", detail);
     }
 }
 

@@ -137,6 +137,54 @@ fn admitted_pod(admitted: &Admitted) -> Value {
     document.pointer("/spec/rayClusterSpec/headGroupSpec/template/spec").unwrap().clone()
 }
 
+/// The default rules but for limits, which the small pods of these tests do not have.
+fn lenient() -> Policy {
+    Policy { require_limits: false, ..Policy::default() }
+}
+
+#[test]
+fn container_without_a_limit_is_refused_unless_the_operator_lets_it() {
+    let pod = |resources: Value| {
+        let mut pod = good_pod();
+        pod["containers"][0]["resources"] = resources;
+        pod
+    };
+    let found = |pod: Value, policy: &Policy| refusals(run(vec![workload(pod)], policy));
+    let strict = Policy::default();
+    let requests = json!({"requests": {"cpu": "1", "memory": "1Gi"}});
+    for (resources, refused) in [
+        (json!({}), true),
+        (Value::Null, true),
+        (requests, true),
+        (json!({"limits": {"cpu": "1"}}), true),
+        (json!({"limits": {"memory": "1Gi"}}), true),
+        (json!({"limits": {"cpu": "1", "memory": "1Gi"}}), false),
+    ] {
+        let found = |policy| found(pod(resources.clone()), policy);
+        let no_limit = found(&strict).iter().any(|found| found.ends_with(" no-limit"));
+        assert_eq!(no_limit, refused, "{resources}: {:?}", found(&strict));
+        assert!(!found(&lenient()).iter().any(|found| found.ends_with(" no-limit")));
+    }
+    // The pod as a whole bounds its containers.
+    let mut bounded = pod(json!({}));
+    bounded["resources"] = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+    assert_eq!(found(bounded, &strict), Vec::<String>::new());
+}
+
+#[test]
+fn job_runs_in_a_cluster_of_its_own_under_its_own_operator_and_serves_its_own_pods() {
+    let found = |field: &str, value: Value| {
+        let mut manifest = workload(good_pod());
+        manifest.document["spec"][field] = value;
+        refusals(run(vec![manifest], &lenient()))
+    };
+    let selector = json!({"ray.io/cluster": "victim"});
+    assert_eq!(found("clusterSelector", selector), ["/0/spec/clusterSelector foreign-cluster"]);
+    assert_eq!(found("clusterSelector", json!({})), Vec::<String>::new());
+    let elsewhere = json!("kueue.x-k8s.io/multikueue");
+    assert_eq!(found("managedBy", elsewhere), ["/0/spec/managedBy foreign-controller"]);
+}
+
 #[test]
 fn namespace_and_ownership_are_forced_and_pods_completed_and_every_place_is_reported() {
     let mut manifest = workload(good_pod());
@@ -146,7 +194,7 @@ fn namespace_and_ownership_are_forced_and_pods_completed_and_every_place_is_repo
         "labels": {"app": "x", "mine": "kept"},
         "annotations": {"a.example/b": "any text\n"},
     });
-    let admitted = run(vec![manifest], &Policy::default()).unwrap();
+    let admitted = run(vec![manifest], &lenient()).unwrap();
     let metadata = &admitted.bundle.workload().unwrap().document["metadata"];
     assert_eq!(metadata["namespace"], "team-a");
     let labels = json!({
@@ -198,14 +246,14 @@ fn what_the_plugin_wrote_right_is_not_reported() {
     pod["automountServiceAccountToken"] = json!(false);
     let mut manifest = workload(pod);
     manifest.document["metadata"]["namespace"] = json!("team-a");
-    let changes = run(vec![manifest], &Policy::default()).unwrap().changes;
+    let changes = run(vec![manifest], &lenient()).unwrap().changes;
     let rules: Vec<&str> = changes.iter().map(|change| change.rule.as_str()).collect();
     assert_eq!(rules, ["ownership", "bundle-digest"]);
 }
 
 #[test]
 fn admission_of_the_same_twice_gives_the_same_bytes() {
-    let once = || run(vec![workload(good_pod())], &Policy::default()).unwrap();
+    let once = || run(vec![workload(good_pod())], &lenient()).unwrap();
     assert_eq!(once(), once());
     assert_eq!(once().bundle.to_text(), once().bundle.to_text());
 }
@@ -213,7 +261,7 @@ fn admission_of_the_same_twice_gives_the_same_bytes() {
 #[test]
 fn a_hostile_bundle_is_answered_briefly() {
     let many: Vec<Value> = (0..900).map(|_| json!({"name": "A", "image": "!"})).collect();
-    let errors = run(vec![workload(json!({"containers": many}))], &Policy::default()).unwrap_err();
+    let errors = run(vec![workload(json!({"containers": many}))], &lenient()).unwrap_err();
     assert_eq!(errors.len(), 201);
     assert_eq!(errors.last().unwrap().code, "more");
 }

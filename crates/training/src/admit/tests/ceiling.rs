@@ -14,7 +14,7 @@ fn whole() -> Value {
 }
 
 fn check(spec: Value, instances: u32) -> Vec<String> {
-    let found = run_with(vec![with_spec(spec)], asked(instances, 0), &Policy::default());
+    let found = run_with(vec![with_spec(spec)], asked(instances, 0), &lenient());
     refusals(found).into_iter().map(|line| line.replace("/0/spec", "")).collect()
 }
 
@@ -30,7 +30,7 @@ fn one_pod_is_at_most_one_instance() {
     ] {
         for block in ["requests", "limits"] {
             let case = container_with(json!({"resources": {block: {resource: quantity}}}));
-            let found = codes(run(vec![workload(case)], &Policy::default()));
+            let found = codes(run(vec![workload(case)], &lenient()));
             assert!(
                 !found.is_empty() && found.iter().all(|code| code == "over-ceiling"),
                 "{resource}"
@@ -38,10 +38,10 @@ fn one_pod_is_at_most_one_instance() {
         }
     }
     let case = container_with(json!({"resources": {"limits": {"ephemeral-storage": "1Ti"}}}));
-    assert!(run(vec![workload(case)], &Policy::default()).is_ok());
+    assert!(run(vec![workload(case)], &lenient()).is_ok());
     let unbounded = Resources { memory_gib: 0, ..asked(1, 0) };
     let case = container_with(json!({"resources": {"limits": {"memory": "1Ti"}}}));
-    assert!(run_with(vec![workload(case)], unbounded, &Policy::default()).is_ok());
+    assert!(run_with(vec![workload(case)], unbounded, &lenient()).is_ok());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_cannot_be_read_is_refused_and_never_ignored() {
         (json!({"claims": [{"name": "gpu"}]}), "/resources/claims over-ceiling"),
     ] {
         let case = container_with(json!({"resources": resources}));
-        let found = refusals(run(vec![workload(case)], &Policy::default()));
+        let found = refusals(run(vec![workload(case)], &lenient()));
         assert_eq!(found, [format!("/0/spec{pod}/containers/0{refusal}")]);
     }
     for count in [json!("2"), json!(-1), json!(1.5), json!(u64::MAX), json!([])] {
@@ -71,7 +71,7 @@ fn containers_start_up_containers_and_sidecars_add_up_as_kubernetes_reserves() {
     let sidecar = |cpu: &str| merged(container(cpu), json!({"restartPolicy": "Always"}));
     let fits = |init: Vec<Value>, main: Vec<Value>| {
         let pod = json!({"initContainers": init, "containers": main});
-        run(vec![workload(pod)], &Policy::default()).is_ok()
+        run(vec![workload(pod)], &lenient()).is_ok()
     };
     assert!(fits(vec![], vec![container("2"), container("2")]));
     assert!(!fits(vec![], vec![container("2"), container("2001m")]));
@@ -89,9 +89,9 @@ fn containers_start_up_containers_and_sidecars_add_up_as_kubernetes_reserves() {
         {"name": "a", "resources": {"requests": {"cpu": "4"}}},
         {"name": "b", "resources": {"limits": {"cpu": "4"}}},
     ]});
-    assert!(run(vec![workload(mixed)], &Policy::default()).is_err());
+    assert!(run(vec![workload(mixed)], &lenient()).is_err());
     let whole = pod_with(json!({"resources": {"limits": {"cpu": "5"}}}));
-    assert!(run(vec![workload(whole)], &Policy::default()).is_err());
+    assert!(run(vec![workload(whole)], &lenient()).is_err());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn all_pods_together_are_the_instances_and_one_helper_without_devices() {
     let cluster = |head: Value, workers: u32| json!({"head": {"template": head}, "workers": [{"replicas": workers, "template": whole()}]});
     assert!(check(cluster(head.clone(), 3), 3).is_empty());
     // A head with a device is one too many.
-    let found = run_with(vec![with_spec(cluster(whole(), 3))], asked(3, 0), &Policy::default());
+    let found = run_with(vec![with_spec(cluster(whole(), 3))], asked(3, 0), &lenient());
     let errors = found.unwrap_err();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!((errors[0].pointer.as_str(), errors[0].code.as_str()), ("", "over-ceiling"));
@@ -145,9 +145,9 @@ fn all_pods_together_are_the_instances_and_one_helper_without_devices() {
     let spec = json!({"a": {"template": small}, "b": {"template": small},
         "workers": {"replicas": 1, "template": whole()}});
     assert_eq!(check(spec.clone(), 1), [" over-ceiling"]);
-    let policy = Policy { helpers: 2, ..Policy::default() };
+    let policy = Policy { helpers: 2, ..lenient() };
     assert!(run_with(vec![with_spec(spec)], asked(1, 0), &policy).is_ok());
-    let policy = Policy { helpers: 0, ..Policy::default() };
+    let policy = Policy { helpers: 0, ..lenient() };
     assert!(run_with(vec![with_spec(cluster(head, 1))], asked(1, 0), &policy).is_err());
 
     // The other manifests of a bundle count, too.
@@ -158,7 +158,7 @@ fn all_pods_together_are_the_instances_and_one_helper_without_devices() {
         json!({"spec": {"replicas": 2, "template": template(json!({"cpu": "4"}))}}),
     );
     let manifests = vec![with_spec(json!({"replicas": 2, "template": whole()})), deployment];
-    let found = refusals(run_with(manifests, asked(2, 0), &Policy::default()));
+    let found = refusals(run_with(manifests, asked(2, 0), &lenient()));
     assert_eq!(found, [" over-ceiling", " over-ceiling"]);
 }
 

@@ -8,7 +8,7 @@ const GIB: u64 = 1 << 30;
 /// The resources of the one container after admission of a job with these exact amounts.
 fn admitted_resources(exact: &Exact, resources: Value) -> Value {
     let pod = container_with(json!({"resources": resources}));
-    let found = run_exactly(vec![workload(pod)], asked(1, 0), exact, &Policy::default()).unwrap();
+    let found = run_exactly(vec![workload(pod)], asked(1, 0), exact, &lenient()).unwrap();
     admitted_pod(&found)["containers"][0]["resources"].clone()
 }
 
@@ -56,7 +56,7 @@ fn smaller_amounts_stay_unless_they_are_above_the_exact_ones() {
 #[test]
 fn every_place_is_reported_and_the_ceiling_is_the_exact_amount() {
     let pod = container_with(json!({"resources": {"limits": {"cpu": "4"}}}));
-    let found = run_exactly(vec![workload(pod)], asked(1, 0), &fractions(), &Policy::default());
+    let found = run_exactly(vec![workload(pod)], asked(1, 0), &fractions(), &lenient());
     let found = found.unwrap();
     let set: Vec<&str> = found
         .changes
@@ -69,7 +69,7 @@ fn every_place_is_reported_and_the_ceiling_is_the_exact_amount() {
     let two = json!({"name": "two", "image": "a/b:1", "resources": {"limits": {"cpu": "2"}}});
     let mut pod = container_with(json!({"resources": {"limits": {"cpu": "2"}}}));
     pod["containers"].as_array_mut().unwrap().push(two);
-    let found = run_exactly(vec![workload(pod)], asked(1, 0), &fractions(), &Policy::default());
+    let found = run_exactly(vec![workload(pod)], asked(1, 0), &fractions(), &lenient());
     assert!(codes(found).contains(&"over-ceiling".to_owned()));
 }
 
@@ -89,7 +89,7 @@ fn claims_get_their_size_and_class() {
     let admitted = |size: &str| {
         let claim = beside(Role::Storage, "v1", "PersistentVolumeClaim", claim(size));
         let manifests = vec![workload(good_pod()), claim];
-        let found = run_exactly(manifests, asked(1, 3), &exact, &Policy::default()).unwrap();
+        let found = run_exactly(manifests, asked(1, 3), &exact, &lenient()).unwrap();
         found.bundle.manifests()[1].document["spec"].clone()
     };
     let expected = |size: &str| {

@@ -54,7 +54,7 @@ fn what_reaches_for_the_node_is_refused_in_any_mode() {
         .chain(containers.into_iter().map(|(extra, refusal)| (container_with(extra), refusal)));
     for (case, refusal) in cases {
         for pod_security in [PodSecurity::Restricted, PodSecurity::Baseline] {
-            let policy = Policy { pod_security, ..Policy::default() };
+            let policy = Policy { pod_security, ..lenient() };
             assert_eq!(pod(case.clone(), &policy), [refusal], "{case}");
         }
     }
@@ -65,13 +65,13 @@ fn what_reaches_for_the_node_is_refused_in_any_mode() {
             {"name": "p", "projected": {"sources": [{"secret": {"name": "s"}}]}},
         ],
     });
-    assert!(pod(pod_with(harmless), &Policy::default()).is_empty());
+    assert!(pod(pod_with(harmless), &lenient()).is_empty());
     let harmless = json!({"ports": [{"containerPort": 1, "hostPort": 0}]});
-    assert!(pod(container_with(harmless), &Policy::default()).is_empty());
+    assert!(pod(container_with(harmless), &lenient()).is_empty());
     // Parts of a pod outside of any pod.
     let loose = with_spec(json!({"override": {"hostNetwork": true, "mount": {"hostPath": {}}}}));
     assert_eq!(
-        refusals(run(vec![loose], &Policy::default())),
+        refusals(run(vec![loose], &lenient())),
         [
             "/0/spec/override/hostNetwork host-access",
             "/0/spec/override/mount/hostPath volume-not-allowed"
@@ -110,8 +110,8 @@ fn pod_security_is_complete() {
         (json!({"runAsUser": "0"}), "runAsUser", false),
         (json!({"runAsUser": -0.0}), "runAsUser", false),
     ];
-    let restricted = Policy::default();
-    let baseline = Policy { pod_security: PodSecurity::Baseline, ..Policy::default() };
+    let restricted = lenient();
+    let baseline = Policy { pod_security: PodSecurity::Baseline, ..lenient() };
     for (context, field, also_baseline) in table {
         let extra = json!({"securityContext": context});
         let refusal = format!("/containers/0/securityContext/{field} pod-security");
@@ -147,7 +147,7 @@ fn absent_and_null_are_filled_in_for_start_up_containers_too() {
         "initContainers": [{"name": "i", "image": "a/b:1", "securityContext": null}],
     }));
     case["containers"][0]["securityContext"] = json!({"allowPrivilegeEscalation": null});
-    let admitted = admitted_pod(&run(vec![workload(case)], &Policy::default()).unwrap());
+    let admitted = admitted_pod(&run(vec![workload(case)], &lenient()).unwrap());
     assert_eq!(admitted["automountServiceAccountToken"], false);
     assert_eq!(admitted["securityContext"]["runAsNonRoot"], true);
     for container in ["/initContainers/0", "/containers/0"] {
@@ -155,7 +155,7 @@ fn absent_and_null_are_filled_in_for_start_up_containers_too() {
         assert_eq!(context["allowPrivilegeEscalation"], false, "{container}");
         assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{container}");
     }
-    let baseline = Policy { pod_security: PodSecurity::Baseline, ..Policy::default() };
+    let baseline = Policy { pod_security: PodSecurity::Baseline, ..lenient() };
     let admitted = admitted_pod(&run(vec![workload(good_pod())], &baseline).unwrap());
     assert_eq!(admitted.get("securityContext"), None);
     assert_eq!(admitted["automountServiceAccountToken"], false);
@@ -174,13 +174,13 @@ fn identities_ranks_and_runtimes_come_from_the_operators_lists() {
         (json!({"runtimeClassName": "gpu"}), vec!["/runtimeClassName runtime-class"]),
         (json!({"serviceAccountName": "", "imagePullSecrets": [{"name": "x"}]}), vec![]),
     ] {
-        assert_eq!(pod(pod_with(extra), &Policy::default()), found);
+        assert_eq!(pod(pod_with(extra), &lenient()), found);
     }
     let policy = Policy {
         service_accounts: vec!["trainer".to_owned()],
         priority_classes: vec!["high".to_owned()],
         runtime_classes: vec!["gpu".to_owned()],
-        ..Policy::default()
+        ..lenient()
     };
     let case = pod_with(json!({
         "serviceAccountName": "trainer", "priorityClassName": "high", "runtimeClassName": "gpu",
@@ -212,23 +212,23 @@ fn jobs_stay_off_the_nodes_that_run_the_cluster() {
              /nodeSelectorTerms/0/matchExpressions/0/key",
         ),
     ] {
-        assert_eq!(pod(pod_with(extra), &Policy::default()), [format!("{at} node-role")]);
+        assert_eq!(pod(pod_with(extra), &lenient()), [format!("{at} node-role")]);
     }
     let fine = json!({
         "nodeSelector": {"pool": "gpu"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
     });
-    assert!(pod(pod_with(fine), &Policy::default()).is_empty());
+    assert!(pod(pod_with(fine), &lenient()).is_empty());
 }
 
 #[test]
 fn images_come_from_allowed_repositories_wherever_they_stand() {
-    let policy = Policy { allowed_images: vec!["trainyard".to_owned()], ..Policy::default() };
+    let policy = Policy { allowed_images: vec!["trainyard".to_owned()], ..lenient() };
     assert!(run(vec![workload(good_pod())], &policy).is_ok());
-    let policy = Policy { allowed_images: vec!["train".to_owned()], ..Policy::default() };
+    let policy = Policy { allowed_images: vec!["train".to_owned()], ..lenient() };
     assert_eq!(pod(good_pod(), &policy), ["/containers/0/image image-not-allowed"]);
     let start = pod_with(json!({"initContainers": [{"name": "i", "image": "elsewhere/x:1"}]}));
-    let policy = Policy { allowed_images: vec!["trainyard/".to_owned()], ..Policy::default() };
+    let policy = Policy { allowed_images: vec!["trainyard/".to_owned()], ..lenient() };
     assert_eq!(pod(start, &policy), ["/initContainers/0/image image-not-allowed"]);
     let loose = with_spec(json!({"options": {"image": "elsewhere/x:1"}, "initImage": "a/b"}));
     assert_eq!(
@@ -236,14 +236,14 @@ fn images_come_from_allowed_repositories_wherever_they_stand() {
         ["/0/spec/initImage image-not-allowed", "/0/spec/options/image image-not-allowed"]
     );
     let case = container_with(json!({"image": "a b"}));
-    assert_eq!(pod(case, &Policy::default()), ["/containers/0/image image-unreadable"]);
+    assert_eq!(pod(case, &lenient()), ["/containers/0/image image-unreadable"]);
     let case = container_with(json!({"image": 7}));
-    assert_eq!(pod(case, &Policy::default()), ["/containers/0/image image-unreadable"]);
+    assert_eq!(pod(case, &lenient()), ["/containers/0/image image-unreadable"]);
 }
 
 #[test]
 fn secrets_travel_by_reference() {
-    let policy = Policy::default();
+    let policy = lenient();
     for (extra, at) in [
         (json!({"env": [{"name": "S3_SECRET_KEY", "value": "x"}]}), "/env/0/value"),
         (json!({"env": [{"name": "DB", "value": "pg://me:pw@db/x"}]}), "/env/0/value"),
@@ -292,7 +292,7 @@ fn secrets_travel_by_reference() {
 
 #[test]
 fn references_stay_in_the_namespace_and_on_the_list() {
-    let policy = Policy::default();
+    let policy = lenient();
     for (spec, refusal) in [
         (json!({"ref": {"namespace": "kube-system"}}), "/ref/namespace foreign-namespace"),
         (json!({"ref": {"namespace": 7}}), "/ref/namespace foreign-namespace"),
@@ -317,7 +317,7 @@ fn references_stay_in_the_namespace_and_on_the_list() {
     let fine = json!({"ref": {"namespace": "team-a"}, "labels": {"namespace": "anything"}});
     assert!(run(vec![with_spec(fine)], &policy).is_ok());
 
-    let narrow = Policy { allowed_secrets: vec!["mine".to_owned()], ..Policy::default() };
+    let narrow = Policy { allowed_secrets: vec!["mine".to_owned()], ..lenient() };
     let secrets = |name: &str| {
         with_spec(json!({
             "env": [{"valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}],
@@ -346,7 +346,7 @@ fn a_form_is_told_what_no_bundle_may_hold() {
             .clone(),
         ..crate::testing_values::spec("iris")
     };
-    let policy = Policy { allowed_images: vec!["trainyard/".to_owned()], ..Policy::default() };
+    let policy = Policy { allowed_images: vec!["trainyard/".to_owned()], ..lenient() };
     let found: Vec<String> = check_form(&spec, &policy)
         .into_iter()
         .map(|error| format!("{} {}", error.pointer, error.code))

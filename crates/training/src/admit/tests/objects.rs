@@ -9,7 +9,7 @@ fn size_and_texture_are_bounded() {
         manifest.document["spec"][member] = value;
         vec![manifest]
     };
-    let policy = Policy::default();
+    let policy = lenient();
     let mut deep = json!("x");
     for _ in 0..70 {
         deep = json!([deep]);
@@ -29,9 +29,9 @@ fn size_and_texture_are_bounded() {
         assert_eq!(codes(run(with("x", value), &policy)), [code]);
     }
     assert!(run(with("x", json!("lines\n\tand tabs")), &policy).is_ok());
-    let narrow = Policy { max_bundle_bytes: 100, ..Policy::default() };
+    let narrow = Policy { max_bundle_bytes: 100, ..lenient() };
     assert_eq!(codes(run(vec![workload(good_pod())], &narrow)), ["bundle-too-large"]);
-    let narrow = Policy { max_manifests: 1, ..Policy::default() };
+    let narrow = Policy { max_manifests: 1, ..lenient() };
     let two = vec![workload(good_pod()), workload(good_pod())];
     assert_eq!(codes(run(two, &narrow)), ["too-many-manifests"]);
     // Ten thousand values in all manifests together, not in each.
@@ -45,7 +45,7 @@ fn size_and_texture_are_bounded() {
 
 #[test]
 fn kinds_roles_and_names_are_checked() {
-    let policy = Policy::default();
+    let policy = lenient();
     let found = refusals(run(
         vec![workload(good_pod()), beside(Role::Config, "v1", "Secret", json!({}))],
         &policy,
@@ -88,7 +88,7 @@ fn metadata_holds_names_labels_and_annotations_only() {
     let with = |metadata: Value| {
         let mut manifest = workload(good_pod());
         manifest.document["metadata"] = merged(json!({"name": "iris"}), metadata);
-        refusals(run(vec![manifest], &Policy::default()))
+        refusals(run(vec![manifest], &lenient()))
     };
     for (metadata, refusal) in [
         (json!({"ownerReferences": []}), "/ownerReferences unknown-field"),
@@ -112,15 +112,14 @@ fn metadata_holds_names_labels_and_annotations_only() {
 
     let mut manifest = workload(good_pod());
     manifest.document["status"] = json!({});
-    assert_eq!(refusals(run(vec![manifest], &Policy::default())), ["/0/status unknown-field"]);
+    assert_eq!(refusals(run(vec![manifest], &lenient())), ["/0/status unknown-field"]);
 }
 
 #[test]
 fn metadata_of_templates_is_checked_too() {
     let with = |metadata: Value| {
         let template = json!({"metadata": metadata, "spec": good_pod()});
-        let found =
-            refusals(run(vec![with_spec(json!({"template": template}))], &Policy::default()));
+        let found = refusals(run(vec![with_spec(json!({"template": template}))], &lenient()));
         found
             .into_iter()
             .map(|line| line.replace("/0/spec/template/metadata", ""))
@@ -156,7 +155,7 @@ fn no_member_removes_a_workload_by_itself() {
         manifest.document["spec"][member] = value;
         run(vec![manifest], policy)
     };
-    let refuse = Policy::default();
+    let refuse = lenient();
     for (member, value) in [
         ("ttlSecondsAfterFinished", json!(0)),
         ("runPolicy", json!({"ttlSecondsAfterFinished": 60})),
@@ -174,7 +173,7 @@ fn no_member_removes_a_workload_by_itself() {
     ] {
         assert!(with(member, value, &refuse).is_ok(), "{member}");
     }
-    let remove = Policy { member_ttl: MemberTtl::Remove, ..Policy::default() };
+    let remove = Policy { member_ttl: MemberTtl::Remove, ..lenient() };
     let admitted =
         with("runPolicy", json!({"a": 1, "ttlSecondsAfterFinished": 60}), &remove).unwrap();
     let spec = &admitted.bundle.workload().unwrap().document["spec"];
@@ -192,7 +191,7 @@ fn services_are_for_the_cluster_only_unless_allowed() {
         let service = beside(Role::Config, "v1", "Service", json!({"spec": spec}));
         refusals(run(vec![workload(good_pod()), service], policy))
     };
-    let closed = Policy::default();
+    let closed = lenient();
     for spec in [json!({"type": "ClusterIP"}), json!({"clusterIP": "None"}), json!({})] {
         assert!(with(spec.clone(), &closed).is_empty(), "{spec}");
     }
@@ -206,16 +205,37 @@ fn services_are_for_the_cluster_only_unless_allowed() {
     for (spec, at, kind) in table {
         let refusal = format!("/1/spec{at} service-not-allowed");
         assert_eq!(with(spec.clone(), &closed), [refusal], "{spec}");
-        let open = Policy { service_types: vec![kind.to_owned()], ..Policy::default() };
+        let open = Policy { service_types: vec![kind.to_owned()], ..lenient() };
         assert!(with(spec.clone(), &open).is_empty(), "{spec}");
     }
     let all = ["LoadBalancer", "NodePort", "ExternalName"].map(str::to_owned).to_vec();
-    let open = Policy { service_types: all, ..Policy::default() };
+    let open = Policy { service_types: all, ..lenient() };
     let found = with(json!({"externalIPs": ["192.0.2.1"]}), &open);
     assert_eq!(found, ["/1/spec/externalIPs service-not-allowed"]);
     // A Service inside another object is one, too.
     let inner = with_spec(json!({"headGroupSpec": {"serviceType": "NodePort"}}));
     assert_eq!(codes(run(vec![inner], &closed)), ["service-not-allowed"]);
+}
+
+#[test]
+fn services_select_pods_of_their_own_job() {
+    let with = |selector: Value| {
+        let service =
+            beside(Role::Config, "v1", "Service", json!({"spec": {"selector": selector}}));
+        refusals(run(vec![workload(good_pod()), service], &lenient()))
+    };
+    let name = workload(good_pod()).document["metadata"]["name"].clone();
+    let name = name.as_str().unwrap();
+    for own in [
+        json!({}),
+        json!({"app": "trainer", "job-name": name}),
+        json!({"ray.io/cluster": format!("{name}-head")}),
+    ] {
+        assert_eq!(with(own.clone()), Vec::<String>::new(), "{own}");
+    }
+    for shared in [json!({"app": "trainer"}), json!({"job-name": format!("{name}er")})] {
+        assert_eq!(with(shared.clone()), ["/1/spec/selector foreign-pods"], "{shared}");
+    }
 }
 
 #[test]
@@ -226,9 +246,9 @@ fn ingresses_have_hosts_that_were_given_away() {
         codes(run(vec![workload(good_pod()), ingress], policy))
     };
     let rule = |host: &str| json!({"rules": [{"host": host, "http": {"paths": []}}]});
-    let closed = Policy::default();
+    let closed = lenient();
     assert_eq!(with(rule("a.jobs.example"), &closed), ["ingress-not-allowed"]);
-    let open = Policy { ingress_hosts: vec!["jobs.example".to_owned()], ..Policy::default() };
+    let open = Policy { ingress_hosts: vec!["jobs.example".to_owned()], ..lenient() };
     assert!(with(rule("a.jobs.example"), &open).is_empty());
     for host in
         ["jobs.example", "xjobs.example", "*.jobs.example", "a.example", ".jobs.example", ""]
@@ -255,7 +275,7 @@ fn claims_are_as_large_as_asked_for_and_empty() {
     let sized = |size: &str| claim(json!({"resources": {"requests": {"storage": size}}}));
     let with = |claims: Vec<Manifest>, gib: u32| {
         let manifests = std::iter::once(workload(good_pod())).chain(claims).collect();
-        refusals(run_with(manifests, asked(1, gib), &Policy::default()))
+        refusals(run_with(manifests, asked(1, gib), &lenient()))
     };
     assert!(with(vec![sized("50Gi")], 50).is_empty());
     assert_eq!(with(vec![sized("50Gi")], 0), ["/1/spec over-ceiling"]);
@@ -277,8 +297,7 @@ fn claims_are_as_large_as_asked_for_and_empty() {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "30Gi"}}}}});
     let volumes = json!([{"name": "v", "ephemeral": template}]);
     let spec = json!({"replicas": 2, "template": {"spec": pod_with(json!({"volumes": volumes}))}});
-    let run =
-        |gib| refusals(run_with(vec![with_spec(spec.clone())], asked(2, gib), &Policy::default()));
+    let run = |gib| refusals(run_with(vec![with_spec(spec.clone())], asked(2, gib), &lenient()));
     assert!(run(60).is_empty());
     assert_eq!(run(59), [" over-ceiling"]);
 }
@@ -287,7 +306,7 @@ fn claims_are_as_large_as_asked_for_and_empty() {
 fn data_holds_no_secrets() {
     let with = |data: Value| {
         let config = beside(Role::Config, "v1", "ConfigMap", json!({"data": data}));
-        refusals(run(vec![workload(good_pod()), config], &Policy::default()))
+        refusals(run(vec![workload(good_pod()), config], &lenient()))
     };
     assert!(with(json!({"empty.json": ""})).is_empty());
     assert!(with(json!({"train.yaml": "model:\n  tokenizer: x\n", "LEVEL": "info"})).is_empty());
@@ -303,7 +322,7 @@ fn data_holds_no_secrets() {
         assert_eq!(with(data), [format!("/1/data{refusal}")]);
     }
     // Even where an operator allows the kind.
-    let mut policy = Policy::default();
+    let mut policy = lenient();
     policy.allowed_kinds.push("v1/Secret".to_owned());
     let secret = |rest| beside(Role::Config, "v1", "Secret", rest);
     let found =
