@@ -4,6 +4,7 @@
 mod algorithms;
 mod app;
 mod clusters;
+mod deployments;
 mod extract;
 mod health;
 mod imports;
@@ -136,7 +137,7 @@ fn cors(options: &Options) -> CorsLayer {
 /// that no path can be bent into the address of another host.
 async fn no_route(request: Request) -> Response {
     let uri = request.uri();
-    let shorter = uri.path().strip_suffix('/').filter(|path| path.starts_with("/api/v1/"));
+    let shorter = uri.path().strip_suffix('/').filter(|path| path.starts_with("/api/"));
     let Some(location) = shorter.and_then(|path| location(path, uri)) else {
         return StatusCode::NOT_FOUND.into_response();
     };

@@ -1,5 +1,6 @@
 //! `trainyard-host`, the program: arguments, configuration, and one call into the library.
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -25,8 +26,7 @@ fn main() -> ExitCode {
 fn act(args: &Args) -> anyhow::Result<()> {
     let command = args.command.unwrap_or(Command::Serve);
     if matches!(command, Command::Openapi) {
-        println!("{}", host::openapi()?);
-        return Ok(());
+        return print(&format!("{}\n", host::openapi()?));
     }
     let environment = std::env::vars_os();
     let environment = environment
@@ -35,8 +35,8 @@ fn act(args: &Args) -> anyhow::Result<()> {
     if let Command::Config { action } = command {
         match action {
             ConfigAction::Check => {}
-            ConfigAction::Dump => print!("{}", loaded.config.dump()),
-            ConfigAction::Policy => println!("{}", loaded.config.policy()),
+            ConfigAction::Dump => print(&loaded.config.dump())?,
+            ConfigAction::Policy => print(&format!("{}\n", loaded.config.policy()))?,
         }
         loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         return Ok(());
@@ -50,6 +50,17 @@ fn act(args: &Args) -> anyhow::Result<()> {
             _ => serve(loaded.config).await,
         }
     })
+}
+
+/// Writes data to standard output. A reader that went away, as `head` does, is no mistake.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Serves until the first signal; the second one ends the process at once.

@@ -178,6 +178,7 @@ async fn wire_rest(
         archive: Arc::clone(&connected.archive),
         redactor,
         streams: Streams::new(config.logs.max_streams),
+        deployment_algorithm: config.http.deployment_algorithm.as_str().into(),
         draining,
     })
 }

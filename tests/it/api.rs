@@ -1,6 +1,7 @@
 //! What the HTTP API answers.
 
 mod compat;
+mod deployments;
 mod errors;
 mod flat;
 mod imports;

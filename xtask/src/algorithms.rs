@@ -132,12 +132,16 @@ fn table<'a>(
             Some(default) => format!("`{default}`"),
         };
         let meaning = text(&parameter["description"]);
+        let aliases = parameter["x-alias-defaults"].as_object().into_iter().flatten();
+        let aliases: String =
+            aliases.map(|(alias, default)| format!(" As `{alias}`: `{default}`.")).collect();
         writeln!(
             page,
-            "| `{name}` | {} | {} | {}{} |",
+            "| `{name}` | {} | {} | {}{}{} |",
             cell(&default),
             cell(&values(schema, parameter)),
             cell(&meaning),
+            cell(&aliases),
             condition(parameter)
         )?;
     }

@@ -153,6 +153,9 @@ pub struct JobView {
     pub namespace: String,
     /// Canonical name of its algorithm.
     pub algorithm: String,
+    /// The alias by which the form names it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm_alias: Option<String>,
     /// 1 lowest to 1000 highest.
     pub priority: i32,
     /// The form as it was sent.
@@ -228,6 +231,20 @@ pub struct JobView {
     /// submission; later it stands in the first event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// One job as clients of the second predecessor know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentView {
+    /// Name of the job.
+    pub deployment_name: String,
+    /// Its image, if it was submitted by the form of a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub job: JobView,
 }
 
 fn first_attempt() -> u32 {

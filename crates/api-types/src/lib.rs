@@ -20,8 +20,8 @@ pub use explain::{ExplanationView, LinkState, LinkView};
 pub use health::{CheckView, HealthView, ReadyView};
 pub use imports::{ImportView, UnmappedView};
 pub use jobs::{
-    AbandonForm, AttemptList, DeletedView, Desired, EventView, FailureClass, JobPage, JobStatus,
-    JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,
+    AbandonForm, AttemptList, DeletedView, DeploymentView, Desired, EventView, FailureClass,
+    JobPage, JobStatus, JobView, Lifecycle, Phase, PluginView, RetryForm, StatusView,
 };
 pub use logs::{LogEndView, LogLineView, LogNoteView};
 pub use plugins::{

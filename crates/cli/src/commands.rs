@@ -235,7 +235,7 @@ async fn list(
             vec![
                 job.id,
                 job.namespace,
-                job.algorithm,
+                job.algorithm_alias.unwrap_or(job.algorithm),
                 job.phase.to_string(),
                 clusters,
                 job.created_at,
@@ -252,10 +252,14 @@ fn show_job(output: Output, answer: &Value) -> Result<(), Failure> {
         return Ok(());
     }
     let job: JobView = typed(answer)?;
+    let algorithm = match job.algorithm_alias {
+        Some(alias) => format!("{} (as {alias})", job.algorithm),
+        None => job.algorithm,
+    };
     let mut rows = vec![
         ("id", job.id),
         ("namespace", job.namespace),
-        ("algorithm", job.algorithm),
+        ("algorithm", algorithm),
         ("priority", job.priority.to_string()),
         ("phase", job.phase.to_string()),
         ("lifecycle", job.lifecycle.to_string()),

@@ -498,6 +498,9 @@ where
     if let Some(namespace) = &query.namespace {
         sql.push(" AND namespace = ").push_bind(namespace.clone());
     }
+    if let Some(name) = &query.name {
+        sql.push(" AND name = ").push_bind(name.clone());
+    }
     if let Some(algorithm) = &query.algorithm {
         sql.push(" AND algorithm = ").push_bind(algorithm.clone());
     }

@@ -19,6 +19,7 @@ pub(crate) fn write_job(
         name: spec.name.as_str(),
         namespace: spec.namespace.as_str(),
         algorithm,
+        algorithm_alias: Some(spec.algorithm.as_str()).filter(|written| *written != algorithm),
         attempt: spec.attempt.number,
         priority: spec.priority,
         resources: Resources {
@@ -49,6 +50,8 @@ struct JobInput<'a> {
     name: &'a str,
     namespace: &'a str,
     algorithm: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm_alias: Option<&'a str>,
     attempt: u32,
     priority: i32,
     resources: Resources,

@@ -96,7 +96,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
             "manifests": sizes.len(),
             "outputBytes": planned.size(),
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -110,8 +110,8 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
                 format!("{:.1} us", micros(line.p99)),
             ]);
         }
-        println!("{table}");
-        println!("{} manifests, {} bytes", sizes.len(), planned.size());
+        data_line!("{table}");
+        data_line!("{} manifests, {} bytes", sizes.len(), planned.size());
     }
     Ok(Ok(()))
 }

@@ -53,7 +53,7 @@ fn try_run(args: &BuildArgs) -> Result<(), BuildError> {
     let digest = plugin_build::digest(&component);
     let seconds = started.elapsed().as_secs_f64();
     if args.json {
-        println!(
+        data_line!(
             "{}",
             json!({
                 "name": project.name,
@@ -67,10 +67,10 @@ fn try_run(args: &BuildArgs) -> Result<(), BuildError> {
             })
         );
     } else {
-        println!("file    {}{}", file.display(), if written { "" } else { " (unchanged)" });
-        println!("size    {} KiB", component.len().div_ceil(1024));
-        println!("digest  sha256:{digest}");
-        println!("time    {seconds:.1} s");
+        data_line!("file    {}{}", file.display(), if written { "" } else { " (unchanged)" });
+        data_line!("size    {} KiB", component.len().div_ceil(1024));
+        data_line!("digest  sha256:{digest}");
+        data_line!("time    {seconds:.1} s");
     }
     Ok(())
 }

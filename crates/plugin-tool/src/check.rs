@@ -114,7 +114,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
 
     let report = Report { plugin: identity(&first), seed, sections };
     if args.json {
-        println!("{:#}", report.to_json());
+        data_line!("{:#}", report.to_json());
     } else {
         report.print();
     }
@@ -148,7 +148,7 @@ fn not_loaded(args: &Args, why: &[String]) -> Result<(), Wrong> {
     let report =
         Report { plugin: Value::Null, seed: args.seed.unwrap_or(0), sections: vec![loads] };
     if args.json {
-        println!("{:#}", report.to_json());
+        data_line!("{:#}", report.to_json());
     } else {
         report.print();
     }

@@ -78,15 +78,20 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
             "changes": changes,
             "outputs": outputs,
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
         for change in &changes {
-            println!("{:<6}{}: {}", change.level.as_str(), change.pointer, change.reason);
+            data_line!("{:<6}{}: {}", change.level.as_str(), change.pointer, change.reason);
         }
         for output in outputs.iter().filter(|output| !output.diff.is_empty()) {
-            println!("\n{} of example {}\n{}", output.object, output.form, output.diff.trim_end());
+            data_line!(
+                "\n{} of example {}\n{}",
+                output.object,
+                output.form,
+                output.diff.trim_end()
+            );
         }
-        println!(
+        data_line!(
             "needed: {}; {} to {} declares: {}",
             needed.as_str(),
             old_version,

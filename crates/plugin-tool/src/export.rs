@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     file.as_file().sync_all().with_context(|| args.out.display().to_string())?;
     file.persist(&args.out).with_context(|| args.out.display().to_string())?;
     if args.json {
-        println!("{:#}", json!({"file": args.out, "jobs": count}));
+        data_line!("{:#}", json!({"file": args.out, "jobs": count}));
     } else {
         eprintln!("exported {count} jobs to {}", args.out.display());
     }

@@ -14,7 +14,7 @@ pub(crate) async fn run(file: &Path, as_json: bool) -> Outcome<()> {
         Err(wrong) => return Ok(Err(wrong)),
     };
     if as_json {
-        println!("{:#}", to_json(&found));
+        data_line!("{:#}", to_json(&found));
     } else {
         print(&found);
     }
@@ -34,7 +34,7 @@ fn print(found: &Inspection) {
             )
         })
         .collect();
-    let line = |name: &str, value: &str| println!("{name:<12}{value}");
+    let line = |name: &str, value: &str| data_line!("{name:<12}{value}");
     line("name", &info.name);
     line("version", &info.version);
     line("title", &info.title);

@@ -3,6 +3,10 @@
 //! Data goes to stdout, talk to stderr. Exit code 0: fine; 1: the plugin or the input is wrong;
 //! 2: this program could not do its work.
 
+// First, because the others use its macros.
+#[macro_use]
+mod output;
+
 mod bench;
 mod build;
 mod candidate;

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &NewArgs) -> Outcome<()> {
     for (path, text) in files::of(args.language, &names, args.sdk.is_none()) {
         write(&folder.join(path), &text)?;
     }
-    println!("{}", folder.display());
+    data_line!("{}", folder.display());
     eprintln!("{}", next_steps(args.language, &folder));
     Ok(Ok(()))
 }

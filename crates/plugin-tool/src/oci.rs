@@ -100,9 +100,9 @@ pub(crate) async fn push(args: &PushArgs) -> Outcome<()> {
             "signed": signed,
             "annotations": artifact.annotations,
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
-        println!("{pinned}");
+        data_line!("{pinned}");
         if !signed {
             eprintln!("note: it carries no signature");
             eprintln!("hint: `trainyard-plugin sign` before `push` adds one");
@@ -174,9 +174,9 @@ pub(crate) async fn pull(args: &PullArgs) -> Outcome<()> {
             "sha256": sha256,
             "signature": signature.map_or(Value::Null, |_| json!(signature_path(&out))),
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
-        println!("{}", reference.pinned(&manifest_digest));
+        data_line!("{}", reference.pinned(&manifest_digest));
         eprintln!("wrote {} (sha-256 {sha256})", out.display());
         match signature {
             Some(_) => {

@@ -143,7 +143,7 @@ fn print_converted(converted: &Converted, args: &RenderArgs) -> Result<(), Wrong
             "changes": changes,
             "warnings": warnings,
         });
-        println!("{answer:#}");
+        data_line!("{answer:#}");
         return Ok(());
     }
     for warning in warnings {
@@ -154,7 +154,7 @@ fn print_converted(converted: &Converted, args: &RenderArgs) -> Result<(), Wrong
     }
     if args.output == Format::Bundle {
         // Without a line break at its end: these are the bytes that are hashed.
-        print!("{}", bundle.to_text());
+        data!("{}", bundle.to_text());
         return Ok(());
     }
     let documents: Vec<&Value> =
@@ -241,13 +241,13 @@ pub(crate) fn listed(prefix: &str, errors: &[FieldError]) -> Wrong {
 
 fn print_documents(documents: &[&Value], output: Format) -> Result<(), Wrong> {
     if output == Format::Json {
-        println!("{:#}", json!(documents));
+        data_line!("{:#}", json!(documents));
         return Ok(());
     }
     for document in documents {
         let text = serde_saphyr::to_string(document)
             .map_err(|error| Wrong(vec![format!("a manifest is not YAML: {error}")]))?;
-        println!("---\n{}", text.trim_end());
+        data_line!("---\n{}", text.trim_end());
     }
     Ok(())
 }

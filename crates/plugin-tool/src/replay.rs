@@ -162,12 +162,12 @@ fn report(args: &Args, candidate: &Candidate, replayed: &[Replayed]) {
             "assumedSettings": assumed,
             "jobs": jobs,
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
         for each in replayed {
             each.print();
         }
-        println!(
+        data_line!(
             "{} jobs: {} identical, {} changed, {} now invalid, {} fail",
             replayed.len(),
             count("identical"),

@@ -33,9 +33,9 @@ pub(crate) fn keygen(args: &KeygenArgs) -> Outcome<()> {
     let key = TrustedKey::parse(&text).context("the new public key")?;
     if args.json {
         let whole = json!({"secretKey": args.out, "publicKey": public, "key": key.as_str()});
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
-        println!("{}", key.as_str());
+        data_line!("{}", key.as_str());
         eprintln!("secret key: {} (keep it to yourself)", args.out.display());
         eprintln!("public key: {}", public.display());
     }
@@ -92,9 +92,9 @@ pub(crate) async fn sign(args: &SignArgs) -> Outcome<()> {
             "version": info.version,
             "digest": info.digest.to_string(),
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
-        println!("{}", path.display());
+        data_line!("{}", path.display());
         eprintln!("signed {} {}, sha-256 {}", info.name, info.version, info.digest);
     }
     Ok(Ok(()))
@@ -128,11 +128,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Wrong> {
             "version": signer.version,
             "comment": signer.comment,
         });
-        println!("{whole:#}");
+        data_line!("{whole:#}");
     } else {
-        println!("signed by {}", signer.key);
-        println!("comment   {}", signer.comment);
-        println!("sha-256   {digest}");
+        data_line!("signed by {}", signer.key);
+        data_line!("comment   {}", signer.comment);
+        data_line!("sha-256   {digest}");
     }
     Ok(())
 }

@@ -1,18 +1,22 @@
 //! Parses a job form: the nested dialect of the predecessor with the fields of its web form, or the
-//! flat dialect of the predecessor before. All mistakes are answered at once, each with a pointer to
-//! its field.
+//! flat dialect of the predecessor before, or what the other predecessor made a deployment of. All
+//! mistakes are answered at once, each with a pointer to its field.
 //!
 //! `form.rs` is the form from top to bottom; `form/reader.rs` reads typed members and collects
 //! mistakes; `form/{algorithm,channels,values}.rs` hold the larger parts and single values.
 //! `form/flat.rs` rewrites the flat dialect as the nested one, with `form/quantities.rs` and
-//! `form/typing.rs` for what it writes as text; `form/places.rs` leads mistakes back.
+//! `form/typing.rs` for what it writes as text; `form/deployment.rs` does the same with the third
+//! dialect; `form/rewriting.rs` is what both write to, and `form/places.rs` leads mistakes back.
 
 mod algorithm;
 mod channels;
+mod deployment;
 mod flat;
 mod places;
 pub(crate) mod quantities;
 pub(crate) mod reader;
+mod rewriting;
+pub(crate) mod shell;
 #[cfg(test)]
 mod tests;
 pub(crate) mod typing;
@@ -111,18 +115,17 @@ pub struct Form {
 /// Every mistake.
 pub fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mistaken> {
     let sent = Mistakes::default();
-    let flat = flat::is_flat(&form).then(|| flat_form(&form, around, &sent)).flatten();
-    let (nested, exact, places) = match flat {
-        Some(flat) => (Some(flat.nested), flat.exact, Some(flat.places)),
+    let (nested, exact, places) = match rewritten(&form, around, &sent) {
+        Some(other) => (Some(other.nested), other.exact, Some(other.places)),
         None => (None, Exact::default(), None),
     };
     let mistakes = Mistakes::default();
     let read = read_nested(nested.as_ref().unwrap_or(&form), around, &mistakes);
     let member = read.found.as_ref().map_or_else(String::new, |found| found.member.clone());
-    let read_from_flat = places.is_some();
+    let was_rewritten = places.is_some();
     let places = places.unwrap_or_else(|| Places::nested(member));
     for error in mistakes.into_errors() {
-        let pointer = if read_from_flat { places.of(&error.pointer) } else { error.pointer };
+        let pointer = if was_rewritten { places.of(&error.pointer) } else { error.pointer };
         sent.add(pointer, &error.code, error.detail);
     }
     let errors = sent.into_errors();
@@ -134,11 +137,40 @@ pub fn parse(form: Value, around: &Surroundings<'_>) -> Result<Form, Mistaken> {
     }
 }
 
-/// Rewrites a flat form. `None` is one that is no object.
-fn flat_form(form: &Value, around: &Surroundings<'_>, mistakes: &Mistakes) -> Option<flat::Flat> {
-    mistakes.check_texts(form, "hyperparameters");
-    let fields = Fields::open(form, "", mistakes)?;
-    Some(flat::rewrite(&fields, around))
+/// In which words a form is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Nested,
+    Flat,
+    Deployment,
+}
+
+impl Dialect {
+    fn of(form: &Value) -> Self {
+        if deployment::is_deployment(form) {
+            Self::Deployment
+        } else if flat::is_flat(form) {
+            Self::Flat
+        } else {
+            Self::Nested
+        }
+    }
+}
+
+/// Rewrites a form of another dialect as a nested one. `None` is one that needs no rewriting.
+fn rewritten(
+    form: &Value,
+    around: &Surroundings<'_>,
+    mistakes: &Mistakes,
+) -> Option<rewriting::Rewritten> {
+    let (free, rewrite): (_, fn(&Fields<'_>, &Surroundings<'_>) -> _) = match Dialect::of(form) {
+        Dialect::Nested => return None,
+        Dialect::Flat => ("hyperparameters", flat::rewrite),
+        // No field of it is free.
+        Dialect::Deployment => ("", deployment::rewrite),
+    };
+    mistakes.check_texts(form, free);
+    Some(rewrite(&Fields::open(form, "", mistakes)?, around))
 }
 
 /// What was read of a form.
@@ -215,6 +247,7 @@ fn read_form(
         form.text("pvcName", 253).and_then(|name| form.parsed("pvcName", values::dns_label(name)));
     let entrypoint = form.text("entrypoint", 4096);
     flat::refuse_in_nested(form);
+    deployment::refuse_in_nested(form);
     let known: Vec<&str> = flat::NESTED.into_iter().chain(flat::SHARED).collect();
     form.only(&known);
 
@@ -309,7 +342,7 @@ fn check_custom_keys(form: &Fields<'_>, custom: &Map<String, Value>) {
 
 /// The algorithm that a form names, under whatever name, if it can be read at all.
 pub(crate) fn algorithm_of(form: &Value) -> Option<&str> {
-    if flat::is_flat(form) {
+    if Dialect::of(form) == Dialect::Flat {
         return flat::algorithm(form).map(|(_, name)| name);
     }
     let algorithm = form.get("algorithm")?;
@@ -318,10 +351,23 @@ pub(crate) fn algorithm_of(form: &Value) -> Option<&str> {
 
 /// Where a form names its algorithm.
 pub(crate) fn algorithm_pointer(form: &Value) -> &'static str {
-    match flat::algorithm(form) {
-        Some(("framework", _)) if flat::is_flat(form) => "/framework",
-        _ if flat::is_flat(form) => "/jobType",
-        _ => "/algorithm",
+    match Dialect::of(form) {
+        Dialect::Nested | Dialect::Deployment => "/algorithm",
+        Dialect::Flat => match flat::algorithm(form) {
+            Some(("framework", _)) => "/framework",
+            _ => "/jobType",
+        },
+    }
+}
+
+/// Names the algorithm of a deployment that names none: the other predecessor knew no choice.
+pub fn give_algorithm(form: &mut Value, algorithm: &str) {
+    let is_named = form.get("algorithm").is_some_and(|name| !name.is_null() && name != "");
+    if Dialect::of(form) == Dialect::Deployment
+        && !is_named
+        && let Some(members) = form.as_object_mut()
+    {
+        members.insert("algorithm".to_owned(), Value::from(algorithm));
     }
 }
 
@@ -340,12 +386,17 @@ pub fn rename(form: &mut Value, name: String) {
 
 /// The member that holds the name of the job.
 pub fn name_member(form: &Value) -> &'static str {
-    if flat::is_flat(form) { "name" } else { "jobName" }
+    match Dialect::of(form) {
+        Dialect::Nested => "jobName",
+        Dialect::Flat => "name",
+        Dialect::Deployment => "deploymentName",
+    }
 }
 
-/// The form for answers: as it was sent, with the algorithm always an object.
+/// The form for answers: as it was sent, with the algorithm of a nested one always an object.
 fn echo(mut form: Value) -> Value {
-    if let Some(algorithm) = form.get_mut("algorithm")
+    if Dialect::of(&form) == Dialect::Nested
+        && let Some(algorithm) = form.get_mut("algorithm")
         && algorithm.is_string()
     {
         *algorithm = serde_json::json!({ "algorithmName": algorithm.take() });

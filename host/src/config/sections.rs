@@ -203,6 +203,8 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// Longest request in seconds.
     pub request_timeout_seconds: u64,
+    /// The algorithm of a job that comes by `POST /api/jobs` and names none.
+    pub deployment_algorithm: String,
 }
 
 impl Default for Http {
@@ -214,6 +216,7 @@ impl Default for Http {
             max_requests: 256,
             max_body_bytes: 1 << 20,
             request_timeout_seconds: 30,
+            deployment_algorithm: "service".to_owned(),
         }
     }
 }
@@ -231,6 +234,9 @@ impl Http {
         }
         if !(1..=300).contains(&self.request_timeout_seconds) {
             wrong.push("http.request_timeout_seconds: it must be 1 to 300".to_owned());
+        }
+        if !(1..=63).contains(&self.deployment_algorithm.len()) {
+            wrong.push("http.deployment_algorithm: it must have 1 to 63 bytes".to_owned());
         }
         for origin in &self.cors_origins {
             let plain = origin.split_once("://").is_some_and(|(scheme, host)| {

@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) redactor: Arc<Redactor>,
     /// Room for streams of logs.
     pub(crate) streams: Streams,
+    /// The algorithm of a deployment that names none.
+    pub(crate) deployment_algorithm: Arc<str>,
     /// What clients may see of member clusters.
     pub(crate) inspection: Arc<Inspection>,
     /// Set when the host begins to stop.

@@ -31,6 +31,6 @@ async fn find_job(app: &App, id: &JobId) -> Result<Job, Failure> {
 }
 
 /// A job, also one that is proven gone.
-async fn find_record(app: &App, id: &JobId) -> Result<Job, Failure> {
+pub(super) async fn find_record(app: &App, id: &JobId) -> Result<Job, Failure> {
     app.store().find(id).await.map_err(Failure::store)?.ok_or_else(Failure::no_job)
 }

@@ -18,7 +18,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::live::Live;
-use super::{App, algorithms, clusters, health, imports, jobs, metrics, plugins, render};
+use super::{
+    App, algorithms, clusters, deployments, health, imports, jobs, metrics, plugins, render,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -55,6 +57,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::manifests::get_job_manifests))
         .routes(routes!(jobs::logs::read_job_logs))
         .routes(routes!(jobs::verify::verify_job))
+        .routes(routes!(deployments::create_deployment, deployments::list_deployments))
+        .routes(routes!(deployments::get_deployment, deployments::delete_deployment))
+        .routes(routes!(deployments::read_deployment_logs))
         .routes(routes!(render::render_job))
         .routes(routes!(imports::import_from_sagemaker))
         .routes(routes!(clusters::list_clusters))

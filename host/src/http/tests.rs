@@ -101,6 +101,7 @@ impl Api {
             archive: store.clone(),
             redactor: Arc::default(),
             streams: Streams::new(1),
+            deployment_algorithm: "trees".into(),
             draining: draining.clone(),
         };
         Self { router: router(app, options), store, draining }

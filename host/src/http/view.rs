@@ -88,6 +88,7 @@ pub(super) fn job(job: Job, warnings: Vec<String>) -> JobView {
         id: job.id.to_string(),
         job_name: job.name.to_string(),
         namespace: job.namespace.to_string(),
+        algorithm_alias: algorithm_alias(&job),
         algorithm: job.algorithm,
         priority: job.priority,
         request: job.request,
@@ -120,6 +121,12 @@ pub(super) fn job(job: Job, warnings: Vec<String>) -> JobView {
         version: job.version,
         warnings,
     }
+}
+
+/// The name of the algorithm in the form, unless it is the canonical one.
+fn algorithm_alias(job: &Job) -> Option<String> {
+    let written = training::submit::algorithm_of(&job.request)?;
+    (written != job.algorithm).then(|| written.to_owned())
 }
 
 pub(super) fn job_status(job: Job) -> StatusView {

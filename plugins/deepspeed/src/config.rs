@@ -61,7 +61,8 @@ impl Batch {
 struct Config<'a> {
     #[serde(flatten)]
     batch: Batch,
-    gradient_clipping: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gradient_clipping: Option<f64>,
     prescale_gradients: bool,
     zero_optimization: Zero<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +110,8 @@ struct Third {
 #[derive(Serialize)]
 struct Offload<'a> {
     device: &'a str,
-    pin_memory: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin_memory: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nvme_path: Option<&'a str>,
 }
@@ -164,7 +166,7 @@ struct Scale {
 
 /// The file.
 pub(crate) fn write(job: &DeepspeedJob<'_>) -> Result<String, Failure> {
-    let h = &job.hyperparameters;
+    let h = &job.hyperparameters.resolved();
     let batch = Batch::of(h, world_size(job)).map_err(|(_, why)| Failure::Unsupported(why))?;
     let config = Config {
         batch,

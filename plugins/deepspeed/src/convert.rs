@@ -10,7 +10,7 @@ const FOLDER: &str = "/etc/deepspeed";
 const FILE: &str = "ds_config.json";
 
 pub(crate) fn convert(job: &DeepspeedJob<'_>) -> Result<Plan, Failure> {
-    let h = &job.hyperparameters;
+    let h = &job.hyperparameters.resolved();
     let trainer = Trainer::of(job);
     let is_mpi = trainer.kind() == WorkloadKind::MpiJob;
     let port = u16::try_from(h.master_port).unwrap_or(u16::MAX);

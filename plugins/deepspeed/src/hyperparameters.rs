@@ -76,15 +76,19 @@ pub struct Hyperparameters {
         extend("x-group" = "Batch", "x-unit" = "passes")
     )]
     pub gradient_accumulation_steps: Option<u32>,
-    /// Longer gradients are cut to this length. 0: never.
+    /// Longer gradients are cut to this length. 0: never. Empty: 1, or 0 before version 0.19.3,
+    /// as the library itself does.
     #[schemars(title = "Gradient norm", range(min = 0), extend("x-group" = "Batch"))]
-    pub gradient_clipping: f64,
+    pub gradient_clipping: Option<f64>,
     /// Whether gradients are divided before they are added up.
     #[schemars(title = "Prescale", extend("x-group" = "Batch"))]
     pub prescale_gradients: bool,
     /// What is divided among processes: 0 nothing, 1 the optimizer's state, 2 gradients
     /// too, 3 parameters too.
-    #[schemars(title = "Stage", extend("x-group" = "ZeRO"))]
+    #[schemars(
+        title = "Stage",
+        extend("x-group" = "ZeRO", "x-alias-defaults" = { "deepspeed-zero3": 3 })
+    )]
     pub zero_stage: Stage,
     /// Whether parameters are collected at once instead of by several broadcasts.
     #[schemars(title = "All-gather", extend("x-group" = "ZeRO"))]
@@ -184,9 +188,10 @@ pub struct Hyperparameters {
         extend("x-group" = "Offloading", "x-visible-when" = { "zero_stage": [3] })
     )]
     pub offload_param_device: Device,
-    /// Whether what waits in memory is pinned there, which is faster and takes more.
+    /// Whether what waits in memory is pinned there, which is faster and takes more. Empty: yes,
+    /// or no before version 0.19.5, as the library itself does.
     #[schemars(title = "Pinned memory", extend("x-group" = "Offloading"))]
-    pub offload_pin_memory: bool,
+    pub offload_pin_memory: Option<bool>,
     /// Folder on a fast disk, which the image or a claim provides.
     #[schemars(title = "NVMe folder", extend("x-group" = "Offloading", "pattern" = "^/"))]
     pub nvme_path: Option<String>,
@@ -319,6 +324,17 @@ pub struct Hyperparameters {
     /// Whether the log says where the time goes.
     #[schemars(title = "Timing", extend("x-group" = "Launcher"))]
     pub wall_clock_breakdown: bool,
+    /// Version of DeepSpeed in the image, such as `0.16.4`: some defaults are those of the version.
+    /// Empty: 0.19.5 or later.
+    #[schemars(
+        title = "Version",
+        extend(
+            "x-group" = "Launcher",
+            "maxLength" = 32,
+            "pattern" = "^[0-9]{1,4}\\.[0-9]{1,4}(\\.[0-9]{1,4})?([.+-][A-Za-z0-9.+-]*)?$"
+        )
+    )]
+    pub deepspeed_version: Option<String>,
     /// `auto` is one for each GPU, and one without GPUs.
     #[schemars(
         title = "Processes per pod",
@@ -340,7 +356,7 @@ impl Default for Hyperparameters {
             train_batch_size: None,
             train_micro_batch_size_per_gpu: None,
             gradient_accumulation_steps: None,
-            gradient_clipping: 1.0,
+            gradient_clipping: None,
             prescale_gradients: false,
             zero_stage: Stage(0),
             allgather_partitions: true,
@@ -359,7 +375,7 @@ impl Default for Hyperparameters {
             zero_hpz_partition_size: 1,
             offload_optimizer_device: Device::None,
             offload_param_device: Device::None,
-            offload_pin_memory: true,
+            offload_pin_memory: None,
             nvme_path: None,
             optimizer: Optimizer::AdamW,
             lr: 0.001,
@@ -380,9 +396,72 @@ impl Default for Hyperparameters {
             min_loss_scale: 1,
             steps_per_print: None,
             wall_clock_breakdown: false,
+            deepspeed_version: None,
             nproc_per_node: Count::Auto,
             master_port: 29_500,
             nccl_debug: None,
         }
+    }
+}
+
+impl Hyperparameters {
+    /// Whether the image has at least this version of the library.
+    fn is_at_least(&self, wanted: [u32; 3]) -> bool {
+        let Some(version) = self.deepspeed_version.as_deref().filter(|text| !text.is_empty())
+        else {
+            return true;
+        };
+        // What follows the numbers, such as `+cu124`, does not change a default.
+        let mut numbers =
+            version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().ok());
+        let mut next = || numbers.next().flatten().unwrap_or(0);
+        [next(), next(), next()] >= wanted
+    }
+
+    /// With the defaults of the version in place.
+    pub(crate) fn resolved(&self) -> Self {
+        let mut h = self.clone();
+        let clipping = if self.is_at_least([0, 19, 3]) { 1.0 } else { 0.0 };
+        h.gradient_clipping.get_or_insert(clipping);
+        h.offload_pin_memory.get_or_insert(self.is_at_least([0, 19, 5]));
+        h
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_version() {
+        for (version, clipping, pinned) in [
+            (None, 1.0, true),
+            (Some(""), 1.0, true),
+            (Some("0.9.5"), 0.0, false),
+            (Some("0.19"), 0.0, false),
+            (Some("0.19.2"), 0.0, false),
+            (Some("0.19.3"), 1.0, false),
+            (Some("0.19.4+cu124"), 1.0, false),
+            (Some("0.19.5"), 1.0, true),
+            (Some("0.20"), 1.0, true),
+            (Some("1.0.0"), 1.0, true),
+        ] {
+            let deepspeed_version = version.map(str::to_owned);
+            let h = Hyperparameters { deepspeed_version, ..Hyperparameters::default() };
+            let h = h.resolved();
+            let found = (h.gradient_clipping, h.offload_pin_memory);
+            assert_eq!(found, (Some(clipping), Some(pinned)), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_is_kept_whatever_the_version() {
+        let sent = Hyperparameters {
+            gradient_clipping: Some(0.0),
+            offload_pin_memory: Some(false),
+            ..Hyperparameters::default()
+        };
+        let h = sent.resolved();
+        assert_eq!((h.gradient_clipping, h.offload_pin_memory), (Some(0.0), Some(false)));
     }
 }

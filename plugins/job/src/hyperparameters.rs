@@ -36,7 +36,10 @@ pub struct ExitCode(
 pub struct Hyperparameters {
     /// Program and arguments, started without a shell. Empty: the entrypoint of the form,
     /// or the image's own.
-    #[schemars(title = "Command", extend("x-group" = "Program", "maxItems" = 64))]
+    #[schemars(
+        title = "Command",
+        extend("x-group" = "Program", "x-form-field" = "command", "maxItems" = 64)
+    )]
     pub command: Vec<String>,
     /// Arguments of the command or, without one, of the image's own.
     #[schemars(title = "Arguments", extend("x-group" = "Program", "maxItems" = 256))]

@@ -22,6 +22,9 @@ pub struct Job<'a, Hyperparameters, Settings> {
     /// Canonical name of the algorithm.
     #[serde(borrow)]
     pub algorithm: Text<'a>,
+    /// The alias by which the form names the algorithm, if it is one.
+    #[serde(borrow, default)]
+    pub algorithm_alias: Option<Text<'a>>,
     /// 1 for the first try.
     #[serde(default = "first_attempt")]
     pub attempt: u32,

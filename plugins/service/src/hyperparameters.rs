@@ -51,7 +51,10 @@ impl Default for PortMapping {
 pub struct Hyperparameters {
     /// Program and arguments, started without a shell. Empty: the entrypoint of the form,
     /// or the image's own.
-    #[schemars(title = "Command", extend("x-group" = "Program", "maxItems" = 64))]
+    #[schemars(
+        title = "Command",
+        extend("x-group" = "Program", "x-form-field" = "command", "maxItems" = 64)
+    )]
     pub command: Vec<String>,
     /// Arguments of the command or, without one, of the image's own.
     #[schemars(title = "Arguments", extend("x-group" = "Program", "maxItems" = 256))]
@@ -77,7 +80,10 @@ pub struct Hyperparameters {
     pub termination_grace_period_seconds: u32,
     /// Ports on which the program listens, and under which other pods of the cluster reach
     /// it. Empty: nobody does.
-    #[schemars(title = "Ports", extend("x-group" = "Network", "maxItems" = 32))]
+    #[schemars(
+        title = "Ports",
+        extend("x-group" = "Network", "x-form-field" = "ports", "maxItems" = 32)
+    )]
     pub ports: Vec<PortMapping>,
     /// Name on the web that leads to the first port. The operator has to give its domain
     /// away to jobs. Empty: none.

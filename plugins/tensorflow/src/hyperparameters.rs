@@ -265,7 +265,7 @@ pub struct Hyperparameters {
     )]
     pub delete_checkpoint: bool,
     /// How devices and pods share the work. `auto` mirrors the model over all of them; with
-    /// parameter servers, some pods only keep it.
+    /// parameter servers, which need a program of your own, some pods only keep it.
     #[schemars(title = "Strategy", extend("x-group" = "Distribution"))]
     pub strategy: Strategy,
     /// How many of the instances keep the model. One more coordinates; the others train.

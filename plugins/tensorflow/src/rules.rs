@@ -1,12 +1,12 @@
 //! What a schema cannot say: rules that the library itself would enforce later, with less to go
 //! by, and notes for jobs that are accepted.
 
-use plugin_sdk::trainer::{Trainer, WorkloadKind};
+use plugin_sdk::trainer::{Defaults as _, Trainer, WorkloadKind};
 use plugin_sdk::{ChannelType, Finding, Findings};
 
-use crate::TensorflowJob;
 use crate::cluster::{LONGEST, describe, ps_workers, strategy};
 use crate::hyperparameters::{Communication, Hyperparameters, Optimizer, Precision, Strategy};
+use crate::{Own, TensorflowJob};
 
 pub(crate) fn findings(job: &TensorflowJob<'_>) -> Vec<Finding> {
     let mut findings = Findings::of(&job.algorithm);
@@ -84,6 +84,16 @@ fn pods(job: &TensorflowJob<'_>, findings: &mut Findings) {
             "required",
             "With parameter servers each pod is told its part before the program starts: name the \
              command.",
+        );
+    }
+    let is_own =
+        trainer.image() != Some(Own::IMAGE) || trainer.entrypoint() != Some(Own::ENTRYPOINT);
+    if strategy(job) == Strategy::ParameterServer && !is_own {
+        findings.conflict(
+            "strategy",
+            "The program of the default image does not train with parameter servers, which Keras 3 \
+             has given up: name an image or a command of your own in `algorithm.imageUri` or \
+             `entrypoint`, or use another strategy.",
         );
     }
     let gpus = job.resources.gpu_count;

@@ -1,71 +1,96 @@
-//! Every converter of this repository in a whole host: its own smallest form runs to its end.
+//! Every converter of this repository in a whole host: its own documented form runs to its end, as
+//! each kind of workload that it can make. Which converters there are, and what they can make, is
+//! asked of the host, so that a new one is tested without a line here.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Setup, all_plugins_dir, until_within};
+use crate::harness::{App, Setup, all_plugins_dir, repo, until_within};
 
-/// Every algorithm that users of the predecessors know, or that the design names.
-const ALGORITHMS: [&str; 11] = [
-    "deepspeed",
-    "horovod",
-    "jax",
-    "job",
-    "lightgbm",
-    "pytorch",
-    "ray",
-    "service",
-    "sklearn",
-    "tensorflow",
-    "xgboost",
-];
 /// For eleven components that nothing has compiled yet, on a busy machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(4);
+/// Kinds that run until they are stopped.
+const ENDLESS: [&str; 1] = ["Deployment"];
 
-async fn every_plugin() -> App {
-    let setup = Setup::sqlite().own_plugins();
+/// A host that serves every plugin of this repository, and what it says of each.
+async fn every_plugin(settings: &str) -> (App, Vec<Value>) {
+    let setup = Setup::sqlite().own_plugins().config(settings);
+    let mut files = 0;
     for entry in std::fs::read_dir(all_plugins_dir()).expect("the built plugins") {
         let built = entry.expect("an entry").path();
-        let name = built.file_name().expect("a name").to_owned();
-        std::fs::copy(&built, setup.plugins_dir().join(name)).expect("a copy");
+        if built.extension().is_some_and(|ending| ending == "wasm") {
+            let name = built.file_name().expect("a name").to_owned();
+            std::fs::copy(&built, setup.plugins_dir().join(name)).expect("a copy");
+            files += 1;
+        }
     }
+    assert!(files > 0, "there are plugins");
     let app = setup.start().await;
     until_within(PATIENCE, "every plugin serves", async || {
         let list = app.get("/api/v1/algorithms").await.body;
-        list.as_array().is_some_and(|list| list.len() == ALGORITHMS.len())
+        list.as_array().is_some_and(|list| list.len() == files)
     })
     .await;
-    app
+    let list = app.get("/api/v1/algorithms").await.body;
+    let mut described = Vec::new();
+    for each in list.as_array().expect("a list") {
+        described.push(app.get(&format!("/api/v1/algorithms/{}", name_of(each))).await.body);
+    }
+    (app, described)
 }
 
-/// The smallest form of an algorithm, by its own example.
-async fn smallest(app: &App, algorithm: &str) -> Value {
-    let described = app.get(&format!("/api/v1/algorithms/{algorithm}")).await.body;
+fn name_of(described: &Value) -> &str {
+    described["name"].as_str().expect("a name")
+}
+
+/// The kinds of workloads that a plugin can make, its own choice first.
+fn workloads(described: &Value) -> Vec<&str> {
+    let kinds = described["kinds"].as_array().expect("kinds").iter();
+    let workloads = kinds.filter(|kind| kind["workload"] == true);
+    workloads.map(|kind| kind["kind"].as_str().expect("a kind")).collect()
+}
+
+/// The smallest form of an algorithm: its plugin's first example, which its page shows.
+fn smallest(described: &Value) -> Value {
+    let algorithm = name_of(described);
     let mut form = described["examples"][0].clone();
     assert!(form.is_object(), "{algorithm} has an example: {described}");
+    let page = repo().join(format!("docs/algorithms/{algorithm}.md"));
+    let page = std::fs::read_to_string(&page).expect("every algorithm has its page");
+    let shown = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown: Value = serde_json::from_str(shown.expect("a form")).expect("JSON");
+    assert_eq!(shown, form, "{algorithm}: its page shows the form that its plugin names");
     form["jobName"] = json!(format!("smallest-{algorithm}"));
     form
 }
 
-#[tokio::test]
-async fn smallest_form_of_every_algorithm_runs_to_its_end() {
-    let app = every_plugin().await;
-    let list = app.get("/api/v1/algorithms").await.body;
-    let names: Vec<&str> =
-        list.as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ALGORITHMS);
-    let mut ids = Vec::new();
-    for algorithm in ALGORITHMS {
-        ids.push((algorithm, app.submit(&smallest(&app, algorithm).await).await));
+/// Submits the form of each algorithm; all of them run at once, and to their end.
+async fn run_all(app: &App, described: &[&Value], kinds: &BTreeMap<&str, &str>) {
+    let mut jobs = Vec::new();
+    for each in described {
+        jobs.push((name_of(each), app.submit(&smallest(each)).await));
     }
-    for (algorithm, id) in ids {
-        // A service runs until it is stopped.
-        let end = if algorithm == "service" { "Running" } else { "Succeeded" };
-        let job = app.job_in_phase(&id, end).await;
-        let clusters = job["clusters"].as_array().unwrap();
-        assert_eq!(clusters.len(), 1, "{algorithm}: {job:#}");
+    for (algorithm, id) in jobs {
+        let kind = kinds[algorithm];
+        let is_endless = ENDLESS.contains(&kind);
+        let job = app.job_in_phase(&id, if is_endless { "Running" } else { "Succeeded" }).await;
+        assert_eq!(job["clusters"].as_array().unwrap().len(), 1, "{algorithm}: {job:#}");
+        let made = app.get(&format!("/api/v1/jobs/{id}/manifests")).await.body;
+        let made = made["manifests"].as_array().expect("manifests");
+        let workload = made.iter().find(|one| one["role"] == "workload").expect("a workload");
+        assert_eq!(workload["document"]["kind"], kind, "{algorithm}");
+        // The bindings tell the end before the log may be complete in the archive.
+        until_within(PATIENCE, &format!("{algorithm} as {kind} has logs"), async || {
+            let logs = app.get(&format!("/api/v1/jobs/{id}/logs")).await;
+            // What the host itself says in a log begins so.
+            let says = |line: &str| !line.is_empty() && !line.starts_with("[trainyard]");
+            logs.status == 200 && logs.body.as_str().is_some_and(|text| text.lines().any(says))
+        })
+        .await;
         let verified = app.post(&format!("/api/v1/jobs/{id}/verify"), &json!({})).await;
         assert_eq!(verified.body["verdict"], "same", "{algorithm}: {}", verified.body);
-        if algorithm == "service" {
+        if is_endless {
             let stopped = app.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({})).await;
             assert_eq!(stopped.status, 200, "{}", stopped.body);
             app.job_in_phase(&id, "Cancelled").await;
@@ -74,10 +99,41 @@ async fn smallest_form_of_every_algorithm_runs_to_its_end() {
 }
 
 #[tokio::test]
+async fn documented_form_of_every_algorithm_runs_to_its_end() {
+    let (app, described) = every_plugin("").await;
+    let kinds = described.iter().map(|each| (name_of(each), workloads(each)[0])).collect();
+    run_all(&app, &described.iter().collect::<Vec<_>>(), &kinds).await;
+}
+
+#[tokio::test]
+async fn documented_forms_run_as_each_kind_that_an_operator_may_choose() {
+    let (app, described) = every_plugin("").await;
+    drop(app);
+    let most = described.iter().map(|each| workloads(each).len()).max().unwrap_or_default();
+    assert!(most > 1, "some plugin has a choice: {described:#?}");
+    for choice in 1..most {
+        let chosen: Vec<(&Value, &str)> = described
+            .iter()
+            .filter_map(|each| Some((each, *workloads(each).get(choice)?)))
+            .collect();
+        let mut settings = String::new();
+        for (each, kind) in &chosen {
+            let plugin = each["plugin"]["name"].as_str().expect("a plugin");
+            settings += &format!("[plugins.settings.{plugin}]\nworkloadKind = \"{kind}\"\n");
+        }
+        let (app, _) = every_plugin(&settings).await;
+        let kinds = chosen.iter().map(|(each, kind)| (name_of(each), *kind)).collect();
+        let described: Vec<&Value> = chosen.iter().map(|(each, _)| *each).collect();
+        run_all(&app, &described, &kinds).await;
+    }
+}
+
+#[tokio::test]
 async fn wrong_parameter_of_every_algorithm_is_answered_with_its_pointer() {
-    let app = every_plugin().await;
-    for algorithm in ALGORITHMS {
-        let mut form = smallest(&app, algorithm).await;
+    let (app, described) = every_plugin("").await;
+    for each in &described {
+        let algorithm = name_of(each);
+        let mut form = smallest(each);
         form["hyperparameters"][algorithm]["no_such_parameter"] = json!(1);
         let answer = app.post("/api/v1/jobs", &form).await;
         assert_eq!(answer.status, 400, "{algorithm}: {}", answer.body);
@@ -88,7 +144,7 @@ async fn wrong_parameter_of_every_algorithm_is_answered_with_its_pointer() {
 
 #[tokio::test]
 async fn names_of_the_predecessor_lead_to_their_converters() {
-    let app = every_plugin().await;
+    let (app, _) = every_plugin("").await;
     for (alias, algorithm) in [
         ("torch-mpi", "pytorch"),
         ("tensorflow-cnn", "tensorflow"),
@@ -105,4 +161,39 @@ async fn names_of_the_predecessor_lead_to_their_converters() {
             "{alias}"
         );
     }
+}
+
+#[tokio::test]
+async fn alias_is_remembered_and_may_mean_a_default() {
+    let (app, described) = every_plugin("").await;
+    let mut form = smallest(described.iter().find(|each| name_of(each) == "deepspeed").unwrap());
+    form["algorithm"]["algorithmName"] = json!("deepspeed-zero3");
+    form["hyperparameters"] = json!({});
+    for (name, sent, stage) in [("meant", None, 3), ("sent", Some(0), 0)] {
+        form["jobName"] = json!(name);
+        if let Some(sent) = sent {
+            form["hyperparameters"] = json!({"deepspeed-zero3": {"zero_stage": sent}});
+        }
+        let id = app.submit(&form).await;
+        let job = app.get(&format!("/api/v1/jobs/{id}")).await.body;
+        assert_eq!(
+            (&job["algorithm"], &job["algorithmAlias"]),
+            (&json!("deepspeed"), &json!("deepspeed-zero3")),
+            "{job:#}"
+        );
+        let made = app.get(&format!("/api/v1/jobs/{id}/manifests")).await.body.to_string();
+        assert!(made.contains(&format!("\\\"stage\\\": {stage}")), "{name}: {made}");
+        let told = r#"{"name":"ALGORITHM_ALIAS","value":"deepspeed-zero3"}"#;
+        assert!(made.contains(told), "{name}: {made}");
+        let verified = app.post(&format!("/api/v1/jobs/{id}/verify"), &json!({})).await;
+        assert_eq!(verified.body["verdict"], "same", "{}", verified.body);
+    }
+    form["algorithm"]["algorithmName"] = json!("deepspeed");
+    form["hyperparameters"] = json!({});
+    form["jobName"] = json!("plain");
+    let id = app.submit(&form).await;
+    let job = app.get(&format!("/api/v1/jobs/{id}")).await.body;
+    assert_eq!(job.get("algorithmAlias"), None, "{job:#}");
+    let made = app.get(&format!("/api/v1/jobs/{id}/manifests")).await.body.to_string();
+    assert!(made.contains("\\\"stage\\\": 0") && !made.contains("ALGORITHM_ALIAS"), "{made}");
 }

@@ -54,9 +54,10 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Words of our own; see the contract.
-const OWN_WORDS: &[&str] = &["x-form-field", "x-group", "x-unit", "x-visible-when"];
-/// Fields of the flat form that a parameter can stand for.
-const FORM_FIELDS: &[&str] = &["workersPerNode"];
+const OWN_WORDS: &[&str] =
+    &["x-alias-defaults", "x-form-field", "x-group", "x-unit", "x-visible-when"];
+/// Fields of other dialects of the form that a parameter can stand for.
+const FORM_FIELDS: &[&str] = &["workersPerNode", "command", "ports"];
 
 /// Which of the two schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,9 @@ impl Walk<'_> {
                 }
                 "x-group" | "x-unit" if !value.is_string() => {
                     self.found.words.push(format!("{at}: `{word}` must be a string"));
+                }
+                "x-alias-defaults" if !value.is_object() => {
+                    self.found.words.push(format!("{at}: `{word}` must be an object of defaults"));
                 }
                 "x-form-field" if !value.as_str().is_some_and(|it| FORM_FIELDS.contains(&it)) => {
                     let known = FORM_FIELDS.join(", ");
@@ -385,6 +389,7 @@ mod tests {
             (json!({"contains": {}}), "`contains` is not among the documented words"),
             (json!({"x-colour": "red"}), "`x-colour` is not among the documented words"),
             (json!({"x-group": 1}), "`x-group` must be a string"),
+            (json!({"x-alias-defaults": 1}), "`x-alias-defaults` must be an object"),
             (json!({"x-form-field": "jobName"}), "`x-form-field` must be one of"),
             (json!({"x-visible-when": {"c": ["y"]}}), "there is no sibling `c`"),
             (json!({"x-visible-when": {"b": ["z"]}}), "`b` can never be \"z\""),

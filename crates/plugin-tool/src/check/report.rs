@@ -111,21 +111,21 @@ impl Report {
 
     pub(crate) fn print(&self) {
         for section in &self.sections {
-            println!("{}", section.name);
+            data_line!("{}", section.name);
             for check in &section.checks {
                 match &check.verdict {
-                    Verdict::Passed => println!("  ok    {}", check.what),
+                    Verdict::Passed => data_line!("  ok    {}", check.what),
                     Verdict::Failed { why, form } => {
-                        println!("  FAIL  {}: {why}", check.what);
+                        data_line!("  FAIL  {}: {why}", check.what);
                         if let Some(form) = form {
-                            println!("        smallest job that shows it: {form}");
+                            data_line!("        smallest job that shows it: {form}");
                         }
                     }
-                    Verdict::Skipped(why) => println!("  skip  {}: {why}", check.what),
+                    Verdict::Skipped(why) => data_line!("  skip  {}: {why}", check.what),
                 }
             }
         }
-        println!("{} (seed {})", self.summary(), self.seed);
+        data_line!("{} (seed {})", self.summary(), self.seed);
     }
 
     /// The whole report. `badge` follows the endpoint format of shields.io.

@@ -124,14 +124,19 @@ impl Comparison<'_> {
         }
         match (old.get("x-form-field"), new.get("x-form-field")) {
             (None, Some(field)) => {
-                let reason = format!("It stands for the field {field} of the flat form now.");
+                let reason = format!("It stands for the field {field} of another form now.");
                 self.add(Level::Minor, join(at, "x-form-field"), reason);
             }
             (Some(field), other) if other != Some(field) => {
-                let reason = format!("It stands for the field {field} of the flat form no longer.");
+                let reason = format!("It stands for the field {field} of another form no longer.");
                 self.add(Level::Major, join(at, "x-form-field"), reason);
             }
             _ => {}
+        }
+        if old.get("x-alias-defaults") != new.get("x-alias-defaults") {
+            let reason = "Its defaults by alias changed: a form that does not name it trains \
+                          something else.";
+            self.add(Level::Major, join(at, "x-alias-defaults"), reason.to_owned());
         }
         if old.get("deprecated") != new.get("deprecated") {
             self.add(Level::Minor, join(at, "deprecated"), "Its deprecation changed.".to_owned());
@@ -375,6 +380,7 @@ mod tests {
             (json!({"type": "string"}), json!({"type": ["string", "null"]}), Minor, "type"),
             (json!({"title": "A"}), json!({"title": "B"}), Patch, "title"),
             (json!({"x-unit": "s"}), json!({"x-unit": "ms"}), Major, "x-unit"),
+            (json!({}), json!({"x-alias-defaults": {"a": 1}}), Major, "x-alias-defaults"),
             (json!({}), json!({"x-form-field": "f"}), Minor, "x-form-field"),
             (json!({"x-form-field": "f"}), json!({}), Major, "x-form-field"),
             (json!({"pattern": "a"}), json!({"pattern": "b"}), Major, "pattern"),

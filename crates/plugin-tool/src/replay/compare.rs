@@ -72,10 +72,10 @@ impl Replayed {
         match &self.kind {
             Kind::Identical => {}
             Kind::Changed(diff) => {
-                println!("changed   {} ({})\n{}", self.job, self.id, diff.trim_end());
+                data_line!("changed   {} ({})\n{}", self.job, self.id, diff.trim_end());
             }
-            Kind::Invalid(why) => println!("invalid   {} ({}): {why}", self.job, self.id),
-            Kind::Fails(why) => println!("fails     {} ({}): {why}", self.job, self.id),
+            Kind::Invalid(why) => data_line!("invalid   {} ({}): {why}", self.job, self.id),
+            Kind::Fails(why) => data_line!("fails     {} ({}): {why}", self.job, self.id),
         }
     }
 }

@@ -59,3 +59,20 @@ pub(crate) fn shipped(name: &str) -> Option<PathBuf> {
     eprintln!("SKIPPED: TRAINYARD_PLUGINS_DIR is not set, so shipped plugins are not tested");
     None
 }
+
+#[test]
+fn reader_that_went_away_is_nobodys_mistake() {
+    let Some(plugin) = shipped("sklearn.wasm") else { return };
+    let plugin = plugin.display().to_string();
+    for args in [&["inspect", plugin.as_str(), "--json"][..], &["inspect", plugin.as_str()]] {
+        let mut command = command(args);
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.stdout(writer).stderr(std::process::Stdio::piped());
+        drop(reader);
+        let child = command.spawn().unwrap();
+        // The command holds an end of the pipe, too.
+        drop(command);
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+        assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]), "{args:?}");
+    }
+}

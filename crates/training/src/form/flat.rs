@@ -5,12 +5,13 @@
 #[cfg(test)]
 mod tests;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Surroundings;
 use super::places::Places;
 use super::quantities::{self, Sized};
 use super::reader::{self, Fields};
+use super::rewriting::{FORM_FIELD, Nested, Rewritten};
 use super::values;
 use crate::job::Exact;
 
@@ -52,17 +53,6 @@ pub(super) const NESTED: [&str; 14] = [
 ];
 /// More processes share a node only by mistake.
 const MOST_WORKERS_PER_NODE: u32 = 1024;
-/// The word of a plugin's schema for the parameter that a field of the flat form sets.
-const FORM_FIELD: &str = "x-form-field";
-
-/// A flat form, rewritten.
-pub(super) struct Flat {
-    /// The nested form that says the same.
-    pub(super) nested: Value,
-    /// What the nested form has no words for.
-    pub(super) exact: Exact,
-    pub(super) places: Places,
-}
 
 /// Whether a form is a flat one: it has fields of the flat form, more than of the nested one, and no
 /// `jobName`.
@@ -96,7 +86,7 @@ pub(super) fn refuse_in_nested(form: &Fields<'_>) {
 }
 
 /// Rewrites a flat form. Mistakes point into it.
-pub(super) fn rewrite(form: &Fields<'_>, around: &Surroundings<'_>) -> Flat {
+pub(super) fn rewrite(form: &Fields<'_>, around: &Surroundings<'_>) -> Rewritten {
     for name in NESTED {
         if form.names().any(|present| present == name) {
             let detail = format!(
@@ -120,13 +110,13 @@ pub(super) fn rewrite(form: &Fields<'_>, around: &Surroundings<'_>) -> Flat {
     nested.moves(form, "replicas", "/resources/instanceCount");
     nested.moves(form, "gpuRequest", "/resources/instanceResources/gpuCount");
     let algorithm = read_algorithm(form);
-    nested.place("/algorithm", algorithm.map_or("jobType", |(member, _)| member));
+    nested.place("/algorithm", format!("/{}", algorithm.map_or("jobType", |(member, _)| member)));
     let exact = read_sizes(form, &mut nested);
     if let Some((_, name)) = algorithm {
         nested.set("/algorithm/algorithmName", name.into());
         read_hyperparameters(form, name, around, &mut nested);
     }
-    Flat { nested: Value::Object(nested.form), exact, places: Places::flat(nested.places) }
+    nested.finish(exact, Places::flat)
 }
 
 /// The algorithm with the field that names it.
@@ -148,12 +138,14 @@ fn read_algorithm<'f>(form: &Fields<'f>) -> Option<(&'static str, &'f str)> {
 fn read_sizes(form: &Fields<'_>, nested: &mut Nested) -> Exact {
     let mut exact = Exact::default();
     let each = "/resources/instanceResources";
-    if let Some(Sized { whole, exact: cpu, decided_by }) = quantities::cpu(form) {
+    let cpu = [("cpuRequest", form), ("cpuLimit", form)];
+    if let Some(Sized { whole, exact: cpu, decided_by }) = quantities::cpu(cpu.map(Some)) {
         nested.set(&format!("{each}/cpuCores"), whole.into());
         nested.place(&format!("{each}/cpuCores"), decided_by);
         exact.cpu = cpu;
     }
-    if let Some(Sized { whole, exact: memory, decided_by }) = quantities::memory(form) {
+    let memory = [("memoryRequest", form), ("memoryLimit", form)];
+    if let Some(Sized { whole, exact: memory, decided_by }) = quantities::memory(memory.map(Some)) {
         nested.set(&format!("{each}/memoryGiB"), whole.into());
         nested.place(&format!("{each}/memoryGiB"), decided_by);
         exact.memory = memory;
@@ -207,7 +199,7 @@ fn read_hyperparameters(
                     form.mistake("workersPerNode", "conflict", detail);
                 }
                 let place = reader::join("/hyperparameters/*", name);
-                nested.place(&place, "workersPerNode");
+                nested.place(&place, "/workersPerNode".to_owned());
                 own.insert(name.to_owned(), workers);
             }
             None if workers > 1 && schema.is_some() => {
@@ -220,43 +212,5 @@ fn read_hyperparameters(
     nested.set(&reader::join("/hyperparameters", algorithm), Value::Object(own));
     if !custom.is_empty() {
         nested.set("/customHyperparameters", Value::Object(custom));
-    }
-}
-
-/// A nested form in the making.
-#[derive(Default)]
-struct Nested {
-    form: Map<String, Value>,
-    places: Vec<(String, String)>,
-}
-
-impl Nested {
-    /// Takes a field over as it is; the parser of the nested form will judge it.
-    fn moves(&mut self, form: &Fields<'_>, member: &str, to: &str) {
-        if let Some(value) = form.value(member) {
-            self.set(to, value.clone());
-        }
-    }
-
-    /// Notes where the user wrote what stands at `nested`.
-    fn place(&mut self, nested: &str, member: &str) {
-        self.places.push((nested.to_owned(), format!("/{member}")));
-    }
-
-    /// Writes a value, with the objects around it.
-    fn set(&mut self, pointer: &str, value: Value) {
-        let mut parts: Vec<String> = pointer
-            .split('/')
-            .skip(1)
-            .map(|part| part.replace("~1", "/").replace("~0", "~"))
-            .collect();
-        let Some(last) = parts.pop() else { return };
-        let mut at = &mut self.form;
-        for part in parts {
-            let inner = at.entry(part).or_insert_with(|| json!({}));
-            let Value::Object(members) = inner else { return };
-            at = members;
-        }
-        at.insert(last, value);
     }
 }

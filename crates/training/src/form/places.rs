@@ -1,5 +1,5 @@
 //! Where the parts of a form stand in the form that was sent. Checks point into the nested form;
-//! a user may have written the flat one, or named the hyperparameters after an alias.
+//! a user may have written another one, or named the hyperparameters after an alias.
 
 use super::reader;
 
@@ -13,8 +13,9 @@ pub struct Places {
 enum Dialect {
     /// The member of `hyperparameters` that holds those of the algorithm.
     Nested { member: String },
-    /// Pointers of the nested form, and of the flat form; the longest one that fits counts.
-    Flat { moved: Vec<(String, String)> },
+    /// Pointers of the nested form, and of the form that was sent; the longest one that fits
+    /// counts. What lies inside of `whole` has places of its own.
+    Moved { moved: Vec<(String, String)>, whole: &'static [&'static str] },
 }
 
 impl Places {
@@ -25,8 +26,14 @@ impl Places {
 
     /// A flat form, with the places that are not always the same.
     pub(super) fn flat(mut moved: Vec<(String, String)>) -> Self {
-        moved.extend(FIXED.map(|(nested, flat)| (nested.to_owned(), flat.to_owned())));
-        Self { dialect: Dialect::Flat { moved } }
+        moved.extend(FLAT.map(|(nested, flat)| (nested.to_owned(), flat.to_owned())));
+        Self { dialect: Dialect::Moved { moved, whole: &FLAT_WHOLE } }
+    }
+
+    /// A form of a deployment, with the places that are not always the same.
+    pub(super) fn deployment(mut moved: Vec<(String, String)>) -> Self {
+        moved.extend(DEPLOYMENT.map(|(nested, sent)| (nested.to_owned(), sent.to_owned())));
+        Self { dialect: Dialect::Moved { moved, whole: &DEPLOYMENT_WHOLE } }
     }
 
     /// The place in the form as it was sent. A place that this form does not have is the form as a
@@ -41,7 +48,7 @@ impl Places {
                 }
                 None => pointer.to_owned(),
             },
-            Dialect::Flat { moved } => {
+            Dialect::Moved { moved, whole } => {
                 // The name of the algorithm in between does not matter, and may be an alias.
                 let pointer = match inside {
                     Some(inside) => join_path("/hyperparameters/*", &format!("/{inside}")),
@@ -53,12 +60,12 @@ impl Places {
                 };
                 let found = moved
                     .iter()
-                    .filter_map(|(nested, flat)| Some((nested.len(), flat, below(nested)?)))
+                    .filter_map(|(nested, sent)| Some((nested.len(), sent, below(nested)?)))
                     .max_by_key(|(length, ..)| *length);
-                found.map_or_else(String::new, |(_, flat, rest)| {
-                    // What lies inside a single field of the flat form has no place of its own.
-                    let inside = KEEP_INSIDE.contains(&flat.as_str());
-                    if inside { format!("{flat}{rest}") } else { flat.clone() }
+                found.map_or_else(String::new, |(_, sent, rest)| {
+                    // What lies inside a single field of that form has no place of its own.
+                    let inside = whole.contains(&sent.as_str());
+                    if inside { format!("{sent}{rest}") } else { sent.clone() }
                 })
             }
         }
@@ -71,7 +78,7 @@ fn join_path(parent: &str, inside: &str) -> String {
 }
 
 /// Places that are the same in every flat form.
-const FIXED: [(&str, &str); 12] = [
+const FLAT: [(&str, &str); 12] = [
     ("/jobName", "/name"),
     ("/namespace", "/namespace"),
     ("/algorithm/imageUri", "/image"),
@@ -87,7 +94,22 @@ const FIXED: [(&str, &str); 12] = [
 ];
 
 /// Fields of the flat form that have parts of their own.
-const KEEP_INSIDE: [&str; 2] = ["/hyperparameters", "/targetClusters"];
+const FLAT_WHOLE: [&str; 2] = ["/hyperparameters", "/targetClusters"];
+
+/// Places that are the same in every form of a deployment.
+const DEPLOYMENT: [(&str, &str); 8] = [
+    ("/jobName", "/deploymentName"),
+    ("/namespace", "/namespace"),
+    ("/algorithm/imageUri", "/imageName"),
+    ("/algorithm", "/algorithm"),
+    ("/headImage", "/imageName"),
+    ("/workerImage", "/imageName"),
+    ("/entrypoint", "/command"),
+    ("/resources", "/resources"),
+];
+
+/// Fields of the form of a deployment that have parts of their own.
+const DEPLOYMENT_WHOLE: [&str; 2] = ["/command", "/ports"];
 
 #[cfg(test)]
 mod tests {

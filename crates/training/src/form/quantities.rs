@@ -53,18 +53,21 @@ pub(super) struct Sized {
     pub(super) whole: u64,
     /// The exact amounts, unless they are the whole ones.
     pub(super) exact: Option<Amount>,
-    /// The field that decides how large the whole is.
-    pub(super) decided_by: &'static str,
+    /// Pointer to the field that decides how large the whole is.
+    pub(super) decided_by: String,
 }
 
-/// The CPU of an instance.
-pub(super) fn cpu(form: &Fields<'_>) -> Option<Sized> {
-    request_and_limit(form, "cpuRequest", "cpuLimit", CPU)
+/// A field with the object that may hold it.
+type Place<'f, 'v> = (&'static str, &'f Fields<'v>);
+
+/// The CPU of an instance: its request, and its limit.
+pub(super) fn cpu(places: [Option<Place<'_, '_>>; 2]) -> Option<Sized> {
+    request_and_limit(places, CPU)
 }
 
-/// The memory of an instance. A request of nothing is none.
-pub(super) fn memory(form: &Fields<'_>) -> Option<Sized> {
-    request_and_limit(form, "memoryRequest", "memoryLimit", BYTES)
+/// The memory of an instance: its request, and its limit. A request of nothing is none.
+pub(super) fn memory(places: [Option<Place<'_, '_>>; 2]) -> Option<Sized> {
+    request_and_limit(places, BYTES)
 }
 
 /// The size of a volume: in whole Gi, and in bytes unless these are the same. Nothing is none.
@@ -74,27 +77,29 @@ pub(super) fn volume(form: &Fields<'_>) -> Option<(u64, Option<u64>)> {
     Some((whole, (bytes != whole * BYTES.whole).then_some(bytes)))
 }
 
-fn request_and_limit(
-    form: &Fields<'_>,
-    request: &'static str,
-    limit: &'static str,
-    unit: Unit,
-) -> Option<Sized> {
-    let (asked, most) = (read(form, request, unit), read(form, limit, unit));
-    if let (Some(asked), Some(most)) = (asked, most)
+fn request_and_limit([request, limit]: [Option<Place<'_, '_>>; 2], unit: Unit) -> Option<Sized> {
+    let amount = |place: Option<Place<'_, '_>>| {
+        let (member, form) = place?;
+        Some((read(form, member, unit)?, form.pointer(member)))
+    };
+    let (asked, most) = (amount(request), amount(limit));
+    if let (Some((asked, at)), Some((most, _))) = (&asked, &most)
         && most < asked
+        && let Some((member, form)) = limit
     {
-        form.mistake(limit, "conflict", format!("The limit must not be below `{request}`."));
+        let request = at.trim_start_matches('/').replace('/', ".");
+        form.mistake(member, "conflict", format!("The limit must not be below `{request}`."));
     }
     // As in Kubernetes, a limit alone is the request, too. A request alone is the limit, as it is
     // for whole cores.
-    let amount = Amount { request: asked.or(most)?, limit: most.or(asked)? };
+    let of = |found: &Option<(u64, String)>| found.as_ref().map(|(amount, _)| *amount);
+    let amount = Amount { request: of(&asked).or(of(&most))?, limit: of(&most).or(of(&asked))? };
     let whole = amount.limit.div_ceil(unit.whole);
     let all = whole * unit.whole;
     Some(Sized {
         whole,
         exact: (amount != Amount { request: all, limit: all }).then_some(amount),
-        decided_by: if most.is_some() { limit } else { request },
+        decided_by: most.or(asked).map(|(_, pointer)| pointer)?,
     })
 }
 
@@ -147,6 +152,14 @@ mod tests {
         (read, errors.map(|error| format!("{} {}", error.pointer, error.code)).collect())
     }
 
+    fn cpu_of(form: &Fields<'_>) -> Option<Sized> {
+        cpu([Some(("cpuRequest", form)), Some(("cpuLimit", form))])
+    }
+
+    fn memory_of(form: &Fields<'_>) -> Option<Sized> {
+        memory([Some(("memoryRequest", form)), Some(("memoryLimit", form))])
+    }
+
     #[test]
     fn whole_cores_are_rounded_up_and_fractions_kept() {
         for (request, limit, whole, exact) in [
@@ -160,7 +173,7 @@ mod tests {
             ("1", "4", 4, Some((1000, 4000))),
         ] {
             let form = json!({"cpuRequest": request, "cpuLimit": limit});
-            let (found, mistakes) = check(&form, cpu);
+            let (found, mistakes) = check(&form, cpu_of);
             let found = found.unwrap();
             let exact = exact.map(|(request, limit)| Amount { request, limit });
             assert_eq!((found.whole, found.exact), (whole, exact), "{form}");
@@ -183,7 +196,7 @@ mod tests {
             (json!("0"), 0, None),
         ] {
             let form = json!({"memoryRequest": text, "storageSize": text});
-            let (found, mistakes) = check(&form, memory);
+            let (found, mistakes) = check(&form, memory_of);
             let found = found.unwrap();
             let exact = bytes.map(|bytes| Amount { request: bytes, limit: bytes });
             assert_eq!((found.whole, found.exact), (whole, exact), "{text}");
@@ -203,14 +216,14 @@ mod tests {
             (json!("100Ti"), "out-of-range"),
             (json!("999999999999999Ei"), "out-of-range"),
         ] {
-            let (_, mistakes) = check(&json!({"memoryLimit": value}), memory);
+            let (_, mistakes) = check(&json!({"memoryLimit": value}), memory_of);
             assert_eq!(mistakes, [format!("/memoryLimit {code}")], "{value}");
         }
         for text in ["0", "1025", "0m"] {
-            let (_, mistakes) = check(&json!({"cpuRequest": text}), cpu);
+            let (_, mistakes) = check(&json!({"cpuRequest": text}), cpu_of);
             assert_eq!(mistakes, ["/cpuRequest out-of-range"], "{text}");
         }
-        let (_, mistakes) = check(&json!({"cpuRequest": "2", "cpuLimit": "1"}), cpu);
+        let (_, mistakes) = check(&json!({"cpuRequest": "2", "cpuLimit": "1"}), cpu_of);
         assert_eq!(mistakes, ["/cpuLimit conflict"]);
     }
 

@@ -106,6 +106,11 @@ impl<'a> Fields<'a> {
         self.mistakes.add(pointer, code, detail);
     }
 
+    /// Where a member stands in the form.
+    pub(crate) fn pointer(&self, member: &str) -> String {
+        join(&self.at, member)
+    }
+
     /// Every member's name.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.members.keys().map(String::as_str)

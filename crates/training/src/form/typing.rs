@@ -7,6 +7,9 @@ use serde_json::Value;
 /// References may lead in a circle.
 const MAX_DEPTH: usize = 32;
 
+/// The word of a parameter's schema for its defaults by alias.
+const ALIAS_DEFAULTS: &str = "x-alias-defaults";
+
 /// The schema of a plugin's hyperparameters.
 pub(crate) struct Schema {
     root: Value,
@@ -40,6 +43,17 @@ impl Schema {
         let properties = self.root.get("properties")?.as_object()?;
         let marked = |schema: &Value| schema.get(word).is_some_and(|found| found == value);
         properties.iter().find(|(_, schema)| marked(schema)).map(|(name, _)| name.as_str())
+    }
+
+    /// What parameters are by default where the form names the algorithm by this alias.
+    pub(crate) fn alias_defaults<'s>(
+        &'s self,
+        alias: &'s str,
+    ) -> impl Iterator<Item = (&'s str, &'s Value)> {
+        let properties = self.root.get("properties").and_then(Value::as_object);
+        properties.into_iter().flatten().filter_map(move |(name, schema)| {
+            Some((name.as_str(), schema.get(ALIAS_DEFAULTS)?.get(alias)?))
+        })
     }
 
     /// A value as its parameter's schema wants it.

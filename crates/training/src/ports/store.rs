@@ -98,6 +98,8 @@ pub struct Effects {
 pub struct ListQuery {
     /// Only this namespace.
     pub namespace: Option<String>,
+    /// Only jobs of this name; of a namespace that is one at most.
+    pub name: Option<String>,
     /// Only these phases; empty for all.
     pub phases: Vec<crate::phase::Phase>,
     /// Only this algorithm.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{SubmitError, check_name, located};
 use crate::admit::{Admitted, Change, Owner, Policy, TOO_LARGE, admit, check_form, makes_claims};
+use crate::form::typing;
 use crate::id::{JobId, Sha256Digest};
 use crate::job::JobSpec;
 use crate::manifest::Bundle;
@@ -62,6 +63,7 @@ pub async fn convert(
     terms: Terms<'_>,
 ) -> Result<Converted, SubmitError> {
     let mut errors = check_name(spec.name.as_str(), plugin);
+    let spec = with_alias_defaults(spec, plugin);
     let prepared =
         plugins.prepare(&plugin.digest, &spec.hyperparameters).map_err(SubmitError::Plugin)?;
     let schema_holds = prepared.errors.is_empty();
@@ -118,6 +120,21 @@ pub async fn convert(
         warnings.push(format!("No volume is made for this job, so nothing uses `{class}`."));
     }
     Ok(Converted { id, spec, bundle, evidence, changes, warnings })
+}
+
+/// Fills what the alias that the form names means, before everything else gets the defaults of the
+/// schema. A parameter that was sent is kept, whatever it is.
+fn with_alias_defaults(mut spec: JobSpec, plugin: &PluginInfo) -> JobSpec {
+    if spec.algorithm == plugin.algorithm() {
+        return spec;
+    }
+    if let Some(values) = spec.hyperparameters.as_object_mut() {
+        let schema = typing::Schema::parse(&plugin.schema);
+        for (name, default) in schema.alias_defaults(&spec.algorithm) {
+            values.entry(name).or_insert_with(|| default.clone());
+        }
+    }
+    spec
 }
 
 /// Whose fault refused manifests are.

@@ -289,6 +289,7 @@ impl JobStore for MemoryStore {
             .values()
             .filter(|job| job.lifecycle != Lifecycle::Deleted)
             .filter(|job| query.namespace.as_ref().is_none_or(|ns| ns == job.namespace.as_str()))
+            .filter(|job| query.name.as_ref().is_none_or(|name| name == job.name.as_str()))
             .filter(|job| query.phases.is_empty() || query.phases.contains(&job.phase))
             .filter(|job| query.algorithm.as_ref().is_none_or(|name| *name == job.algorithm))
             .filter(|job| {

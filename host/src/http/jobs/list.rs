@@ -77,6 +77,7 @@ pub(crate) async fn list_jobs(
     });
     let query = ListQuery {
         namespace: parameters.namespace.clone().filter(|namespace| !namespace.is_empty()),
+        name: None,
         phases,
         algorithm,
         after: after.transpose()?,

@@ -15,6 +15,7 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use metrics::gauge;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use training::job::Job;
 use training::logs::{self, Cursor, LogItem, LogLine, LogNote, LogRequest, LogStream, Replica};
 use training::{JobId, Timestamp};
 
@@ -187,10 +188,23 @@ pub(crate) async fn read_job_logs(
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let format = parameters.format(&headers)?;
-    let request = parameters.request(&headers, app.ports.clock.now())?;
+    let found = app.clone();
+    let job = async move { super::find_record(&found, &id).await };
+    serve(app, job, &parameters, &headers).await
+}
+
+/// The logs of the job that is found.
+pub(crate) async fn serve(
+    app: App,
+    job: impl Future<Output = Result<Job, Failure>>,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let format = parameters.format(headers)?;
+    let request = parameters.request(headers, app.ports.clock.now())?;
     let place = app.streams.take()?;
-    let job = super::find_record(&app, &id).await?;
+    let job = job.await?;
+    let id = job.id.clone();
     let items = logs::read(&app.logs(), job, request).await.map_err(Failure::logs)?;
     // A host that goes away ends its streams, or it would wait for its most patient reader.
     let items = items.take_until(app.draining.begun());

@@ -4,7 +4,8 @@ use api_types::{JobView, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::Value;
 use training::form::Form;
 use training::job::Job;
@@ -50,18 +51,43 @@ pub(crate) async fn submit_job(
     accept(&app, read_form(&app, body.value)?, key).await
 }
 
+/// A job that was accepted, now or by the same request before.
+pub(crate) struct Accepted {
+    pub(crate) job: Job,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) replayed: bool,
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        let Self { job, warnings, replayed } = self;
+        let location = format!("/api/v1/jobs/{}", job.id);
+        created(location, &view::job(job, warnings), replayed)
+    }
+}
+
 /// Submits a form that was read, and answers.
 pub(crate) async fn accept(
     app: &App,
     form: Form,
     key: Option<Idempotency>,
 ) -> Result<Response, Failure> {
+    take(app, form, key).await.map(Accepted::into_response)
+}
+
+/// Submits a form that was read.
+pub(crate) async fn take(
+    app: &App,
+    form: Form,
+    key: Option<Idempotency>,
+) -> Result<Accepted, Failure> {
     let submitted = submit::submit(&app.ports, form.spec, key)
         .await
         .map_err(|error| Failure::submit(error.pointing_into_form(&form.places)))?;
     Ok(match submitted {
-        Submitted::New(job, warnings) => answer(*job, warnings, false),
-        Submitted::Replayed(job) => answer(*job, Vec::new(), true),
+        Submitted::New(job, warnings) => Accepted { job: *job, warnings, replayed: false },
+        Submitted::Replayed(job) => Accepted { job: *job, warnings: Vec::new(), replayed: true },
     })
 }
 
@@ -71,15 +97,23 @@ pub(crate) async fn repeated(
     app: &App,
     key: Option<&Idempotency>,
 ) -> Result<Option<Response>, Failure> {
-    let Some(key) = key else { return Ok(None) };
-    let before = submit::repeated(&app.ports, key).await.map_err(Failure::submit)?;
-    Ok(before.map(|job| answer(job, Vec::new(), true)))
+    Ok(earlier(app, key).await?.map(Accepted::into_response))
 }
 
-fn answer(job: Job, warnings: Vec<String>, replayed: bool) -> Response {
-    let location = [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))];
-    let body = Json(view::job(job, warnings));
-    let mut answer = (StatusCode::CREATED, location, body).into_response();
+/// The job of a request that came before under the same key.
+pub(crate) async fn earlier(
+    app: &App,
+    key: Option<&Idempotency>,
+) -> Result<Option<Accepted>, Failure> {
+    let Some(key) = key else { return Ok(None) };
+    let before = submit::repeated(&app.ports, key).await.map_err(Failure::submit)?;
+    Ok(before.map(|job| Accepted { job, warnings: Vec::new(), replayed: true }))
+}
+
+/// The answer about a job that was accepted.
+pub(crate) fn created(location: String, body: &impl Serialize, replayed: bool) -> Response {
+    let mut answer =
+        (StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response();
     if replayed {
         let name = HeaderName::from_static("idempotent-replayed");
         answer.headers_mut().insert(name, HeaderValue::from_static("true"));

@@ -29,6 +29,8 @@ pub fn job_of(form: &Value, algorithm: &str, settings: &Value) -> Value {
         "customHyperparameters": or("/customHyperparameters", json!({})),
         "settings": settings,
     });
+    let named = at("/algorithm/algorithmName").filter(|name| *name != algorithm);
+    set(&mut job, "algorithmAlias", named);
     for (member, pointer) in [
         ("maxRuntimeSeconds", "/stoppingCondition/maxRuntimeSeconds"),
         ("outputUri", "/outputDataConfig/artifactUri"),

@@ -3,6 +3,7 @@
 //! | variable | what it holds |
 //! |---|---|
 //! | `JOB_ID`, `JOB_NAME`, `JOB_ATTEMPT` | which run this is |
+//! | `ALGORITHM_ALIAS` | the alias by which the form names the algorithm, if it is one |
 //! | `INSTANCE_COUNT`, `INSTANCE_INDEX` | how many pods there are, and which of them this is, from 0 |
 //! | `LEADER_HOST` | the name of the pod with number 0 |
 //! | `GPU_COUNT` | GPUs of this pod |
@@ -50,6 +51,9 @@ pub(super) fn common<'j, H, D>(
         Variable::value("JOB_ATTEMPT", job.attempt.to_string()),
         Variable::value("INSTANCE_COUNT", instances.to_string()),
     ];
+    if let Some(alias) = given(job.algorithm_alias.as_deref()) {
+        env.push(Variable::value("ALGORITHM_ALIAS", alias));
+    }
     if let Some(leader) = leader {
         if leader.numbered {
             env.push(index_variable("INSTANCE_INDEX", instances));
@@ -91,7 +95,10 @@ fn storage<'j, H, D>(env: &mut Vec<Variable<'j>>, job: &'j Job<'j, H, Settings<D
     if job.channels.is_empty() && !writes {
         return;
     }
-    env.push(Variable::value("AWS_REGION", &*settings.s3_region));
+    // The first is what newer libraries read; boto3 and the command line of AWS read the second.
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        env.push(Variable::value(name, &*settings.s3_region));
+    }
     let named = job.channels.iter().map(|channel| &*channel.endpoint);
     let mut endpoints = std::iter::once(&*settings.s3_endpoint).chain(named);
     if let Some(endpoint) = endpoints.find(|endpoint| !endpoint.is_empty()) {

@@ -12,6 +12,7 @@ use crate::Hyperparameters;
 use crate::channels::Inputs;
 use crate::words::{Booster, Device, Nthread, TreeMethod};
 
+const OUTPUT_URI: &str = "OUTPUT_URI";
 const DEFAULT_LABEL_COLUMN: &str = "target";
 
 /// Every variable of the job, in order.
@@ -21,6 +22,7 @@ pub(super) fn list(to: &mut Variables<'_>, job: &XgboostJob<'_>, inputs: &Inputs
         data(to, job, inputs, train);
     }
     hyperparameters(to, &job.hyperparameters, job.resources.gpu_count > 0);
+    output(to, job, inputs);
     for (key, value) in job.custom_hyperparameters.iter() {
         to.text(&env_name(key), &env_value(value));
     }
@@ -46,6 +48,23 @@ fn control(to: &mut Variables<'_>, job: &XgboostJob<'_>, inputs: &Inputs<'_>) {
 pub(crate) fn storage_path<'j>(job: &'j XgboostJob<'_>) -> &'j str {
     let path = job.output_uri.as_deref().and_then(|uri| uri.strip_prefix("file://"));
     super::given(path).unwrap_or(STORAGE_PATH)
+}
+
+/// Where results should go besides the storage of the pods. It was not passed on once, and scripts
+/// were told by a custom hyperparameter of this name, which still wins.
+fn output(to: &mut Variables<'_>, job: &XgboostJob<'_>, inputs: &Inputs<'_>) {
+    let Some(uri) = output_uri(job) else { return };
+    if inputs.train.is_none() {
+        to.text("S3_REGION", &job.settings.s3_region);
+    }
+    if job.custom_hyperparameters.iter().all(|(key, _)| env_name(key) != OUTPUT_URI) {
+        to.text(OUTPUT_URI, uri);
+    }
+}
+
+/// The object store for results, if the form names one.
+pub(super) fn output_uri<'j>(job: &'j XgboostJob<'_>) -> Option<&'j str> {
+    super::given(job.output_uri.as_deref()).filter(|uri| !uri.starts_with("file://"))
 }
 
 /// Where the data is. The credentials are not here: containers get them from a Secret.

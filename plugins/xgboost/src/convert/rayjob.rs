@@ -35,7 +35,8 @@ pub(super) fn push(
     ];
     // Without data there is nothing to log in to, and a Secret that is missing would keep the
     // pods from starting.
-    let needs_credentials = !job.channels.is_empty() && !settings.s3_secret.is_empty();
+    let uses_a_store = !job.channels.is_empty() || super::env::output_uri(job).is_some();
+    let needs_credentials = uses_a_store && !settings.s3_secret.is_empty();
     let pods = Pods {
         job,
         env: if needs_credentials { &credentials } else { &[] },

@@ -18,7 +18,8 @@ fn every_case_gives_its_snapshot() {
 
 /// What the predecessor emitted for this form, except for what was wrong with it: the credentials
 /// left for a Secret, the claim that is created is the one that is mounted, the bucket has no
-/// scheme, the pods go when the training ends, and the deadline counts.
+/// scheme, the pods go when the training ends, the deadline counts, and the place for results is
+/// passed on.
 #[test]
 fn the_sample_gives_the_predecessors_rayjob() {
     let plan = run::<Xgboost>(include_str!("../../cases/sample/job.json")).unwrap();
@@ -171,4 +172,5 @@ TWEEDIE_VARIANCE_POWER=1.5
 OBJECTIVE=reg:squarederror
 BASE_SCORE=0.5
 EVAL_METRIC=rmse
+OUTPUT_URI=storage://output/artifacts/
 ";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Import;
 use crate::form::reader::Fields;
+use crate::form::shell;
 use crate::ports::{FieldError, PluginInfo};
 
 const AT: &str = "/AlgorithmSpecification";
@@ -103,8 +104,7 @@ fn read_start(specification: &Fields<'_>, import: &mut Import<'_>) {
     };
     let (command, arguments) = (texts("ContainerEntrypoint"), texts("ContainerArguments"));
     if !command.is_empty() {
-        let line: Vec<String> = command.iter().chain(&arguments).map(|text| quoted(text)).collect();
-        import.set(&["entrypoint"], line.join(" "));
+        import.set(&["entrypoint"], shell::line(&[command, arguments].concat()));
     } else if !arguments.is_empty() {
         let reason = "They are arguments of what the image starts, which the document does not \
                       say. Write the whole line as `entrypoint`.";
@@ -142,15 +142,6 @@ fn read_rest(specification: &Fields<'_>, import: &mut Import<'_>) {
     );
 }
 
-/// A word of a shell's line that the shell leaves as it is.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,18 +158,5 @@ mod tests {
         }
         assert!(contains(&words("torch-MPI-training"), &words("torch-mpi")));
         assert!(!contains(&words("arrays"), &words("ray")));
-    }
-
-    #[test]
-    fn words_of_a_command_survive_the_shell() {
-        for (text, expected) in [
-            ("train.py", "train.py"),
-            ("--lr=0.1", "--lr=0.1"),
-            ("a b", "'a b'"),
-            ("it's $HOME", r"'it'\''s $HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(text), expected);
-        }
     }
 }

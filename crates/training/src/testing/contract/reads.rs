@@ -36,6 +36,11 @@ pub async fn a_list_filters(store: Store) {
     let namespace = Some("team-b".to_owned());
     let query = ListQuery { namespace, ..all.clone() };
     assert_eq!(listed(&store, &query).await, ["other-team-00000001"]);
+    let name = Some("failed".to_owned());
+    let query = ListQuery { name, ..all.clone() };
+    assert_eq!(listed(&store, &query).await, ["failed-00000004"]);
+    let query = ListQuery { namespace: Some("team-b".to_owned()), ..query };
+    assert_eq!(listed(&store, &query).await.len(), 0);
     let algorithm = Some("pytorch".to_owned());
     let query = ListQuery { algorithm, ..all.clone() };
     assert_eq!(listed(&store, &query).await, ["other-algorithm-00000002"]);
