@@ -144,7 +144,8 @@ async fn wire_rest(
                 dependents: config.placement.dependents(),
                 ..config.reconcile.config(owner.clone())
             },
-        );
+        )
+        .looking_into(Arc::clone(&members));
         let archiver = config.logs.archive.then(|| {
             let ports = LogPorts {
                 store: Arc::clone(&store),

@@ -43,7 +43,7 @@ use crate::manifest::{ANNOTATION_BUNDLE, Bundle, Manifest, ObjectRef, Role};
 use crate::ports::{Conversion, FieldError, PluginKind};
 
 pub use policy::{MemberTtl, PodSecurity, Policy, PolicyError};
-pub(crate) use references::referenced;
+pub(crate) use references::{claimed, referenced};
 pub use report::Change;
 
 use report::{Report, below, quoted};

@@ -41,6 +41,8 @@ pub struct Bounds<'a> {
     /// The cluster that has the volume of an earlier job of its name. It counts while the cluster is
     /// registered, and unless the form asks for other clusters or for all of them.
     pub home: Option<&'a ClusterName>,
+    /// Clusters that lack a claim which the job mounts and does not bring along, and that claim.
+    pub lacking: &'a [(ClusterName, String)],
 }
 
 impl Bounds<'_> {
@@ -67,6 +69,9 @@ fn unfit(
     }
     if let Some(home) = home.filter(|home| **home != cluster.name) {
         return no(format!("does not have the volume of this name, which is on cluster {home}"));
+    }
+    if let Some((_, claim)) = bounds.lacking.iter().find(|(name, _)| *name == cluster.name) {
+        return no(format!("does not have the claim {claim}"));
     }
     if !cluster.ready {
         return no(format!("is not ready ({})", cluster.ready_reason));
@@ -463,7 +468,7 @@ mod tests {
     use crate::testing_values::{cluster, job, sample_bundle};
 
     fn for_namespace(allowed: &[ClusterName]) -> Bounds<'_> {
-        Bounds { allowed: Some(allowed), home: None }
+        Bounds { allowed: Some(allowed), ..Bounds::default() }
     }
 
     fn nothing(_: &str) -> Standing {
@@ -560,7 +565,7 @@ mod tests {
     #[test]
     fn job_goes_to_the_volume_of_its_name_unless_its_form_says_otherwise() {
         let home = ClusterName::parse("b").unwrap();
-        let bounds = Bounds { allowed: None, home: Some(&home) };
+        let bounds = Bounds { home: Some(&home), ..Bounds::default() };
         let clusters = [cluster("a", 64), cluster("b", 8)];
         let chosen = |job: &Job, clusters: &[Cluster]| {
             super::choose(job, clusters, &bounds, &nothing).map(|choice| choice.placement.clusters)

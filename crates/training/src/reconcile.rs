@@ -27,7 +27,7 @@ use crate::decide::Patience;
 use crate::dependents::Dependents;
 use crate::id::ClusterName;
 use crate::logs::Archiver;
-use crate::ports::{ControlPlane, JobStore, Plugins};
+use crate::ports::{ControlPlane, JobStore, Members, Plugins};
 
 pub use orphans::{OrphanCounts, OrphanMode, Orphans};
 
@@ -101,6 +101,7 @@ pub struct Reconcilers {
     ledger: Arc<ledger::Ledger>,
     orphans: Arc<orphans::Counters>,
     logs: Option<Arc<Archiver>>,
+    members: Option<Arc<dyn Members>>,
     config: Config,
 }
 
@@ -115,12 +116,19 @@ impl Reconcilers {
         config: Config,
     ) -> Self {
         let (ledger, orphans) = (Arc::default(), Arc::default());
-        Self { store, plugins, control, clock, ids, ledger, orphans, logs: None, config }
+        let (logs, members) = (None, None);
+        Self { store, plugins, control, clock, ids, ledger, orphans, logs, members, config }
     }
 
     /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.
     pub fn archiving(self, logs: Arc<Archiver>) -> Self {
         Self { logs: Some(logs), ..self }
+    }
+
+    /// Lets a job that mounts a claim of somebody else go only where that claim is, as far as the
+    /// members say.
+    pub fn looking_into(self, members: Arc<dyn Members>) -> Self {
+        Self { members: Some(members), ..self }
     }
 
     /// Carries out intents until `stop`. Run it once per process; several processes may. A step that

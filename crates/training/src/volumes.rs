@@ -1,11 +1,15 @@
 //! Where the volumes of a job may be. A volume outlives its job and is found again by the next job
-//! of its name, on the cluster where it was made: nothing carries data from one cluster to another.
+//! of its name, on the cluster where it was made: nothing carries data from one cluster to another. A
+//! claim that the form names and that somebody else made is where he made it.
 
+use std::collections::BTreeSet;
+
+use crate::admit::claimed;
 use crate::id::ClusterName;
 use crate::job::Job;
-use crate::manifest::{Bundle, Role};
+use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
 use crate::phase::Lifecycle;
-use crate::ports::{JobStore, StoreError};
+use crate::ports::{JobStore, Members, StoreError};
 
 /// Jobs of the same name that are looked at.
 const MOST: u32 = 16;
@@ -40,6 +44,47 @@ pub async fn left_by_earlier_jobs(
         }
     }
     Ok(clusters)
+}
+
+/// Names of the claims that a bundle mounts and does not bring along.
+pub fn foreign_claims(bundle: &Bundle) -> BTreeSet<String> {
+    let manifests = bundle.manifests().iter();
+    let mut names: BTreeSet<String> =
+        manifests.flat_map(|manifest| claimed(&manifest.document)).collect();
+    for own in bundle.with_role(Role::Storage).map(Manifest::object_ref) {
+        names.remove(&own.name);
+    }
+    names
+}
+
+/// The first of these claims that the cluster says it does not have. Whoever may not look, or gets no
+/// answer, knows nothing, and nothing stands in the way.
+pub async fn lacking(
+    members: &dyn Members,
+    job: &Job,
+    cluster: &ClusterName,
+    claims: &BTreeSet<String>,
+) -> Option<String> {
+    for name in claims {
+        let object = ObjectRef {
+            api_version: "v1".to_owned(),
+            kind: "PersistentVolumeClaim".to_owned(),
+            namespace: job.namespace.to_string(),
+            name: name.clone(),
+        };
+        match members.object(cluster, &object).await {
+            Ok(None) => return Some(name.clone()),
+            Ok(Some(_)) => {}
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "Nobody knows whether {object} is on cluster {cluster}"
+                );
+                return None;
+            }
+        }
+    }
+    None
 }
 
 fn has_volumes(bundle: &Bundle) -> bool {

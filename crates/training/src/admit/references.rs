@@ -51,6 +51,17 @@ pub(crate) fn referenced(document: &Value, secrets: bool) -> BTreeSet<String> {
     names
 }
 
+/// Names of the volume claims that a manifest mounts.
+pub(crate) fn claimed(document: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    each_object(document, "", &mut |members, _| {
+        let name = members.get("persistentVolumeClaim").and_then(|held| held.get("claimName"));
+        names.extend(name.and_then(Value::as_str).map(str::to_owned));
+    });
+    names.retain(|name| is_dns_subdomain(name));
+    names
+}
+
 /// Checks everything at and below a spec.
 pub(super) fn check(
     spec: &Value,

@@ -24,6 +24,8 @@ pub struct Evidence {
     pub allowed: Option<Vec<ClusterName>>,
     /// The cluster that has the volume of an earlier job of its name.
     pub home: Option<ClusterName>,
+    /// Clusters that lack a claim which it mounts and does not bring along, and that claim.
+    pub lacking: Vec<(ClusterName, String)>,
     /// What the control plane has of the workload; `None` if it was not asked because nothing was
     /// written yet, or all of it is gone.
     pub trace: Option<Trace>,
@@ -75,6 +77,7 @@ impl Evidence {
             clusters,
             allowed: None,
             home: None,
+            lacking: Vec::new(),
             trace: None,
             members,
         }

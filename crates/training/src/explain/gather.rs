@@ -1,6 +1,7 @@
 //! Collects the evidence for an explanation. One deadline covers all of it, each source may fail
 //! on its own, and the number of calls is bounded: some twenty for each cluster of the placement.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let ahead = tokio::time::timeout_at(deadline, sources.store.ahead(&job.id)).await;
         ahead.ok().and_then(Result::ok).flatten()
     };
-    let home = async {
+    let bound = async {
         // Where it is once it is placed, is on record.
         if gone || job.placement.is_some() {
             return None;
@@ -84,7 +85,9 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let found = async {
             let bundle = sources.store.bundle(&job.id).await.ok()??;
             let volumes = volumes::left_by_earlier_jobs(sources.store, &job, &bundle).await;
-            volumes.ok()?.into_iter().next()
+            let claims = volumes::foreign_claims(&bundle);
+            let lacking = lacking(sources, &job, &claims).await;
+            Some((volumes.ok()?.into_iter().next(), lacking))
         };
         tokio::time::timeout_at(deadline, found).await.ok().flatten()
     };
@@ -110,10 +113,32 @@ async fn gather(sources: &Sources<'_>, job: Job, deadline: Instant) -> Evidence 
         let asked = asked.map(|cluster| member(sources, &job, cluster, deadline));
         futures_util::future::join_all(asked).await
     };
-    let (history, ahead, home, clusters, trace, members) =
-        tokio::join!(history, ahead, home, clusters, trace, members);
+    let (history, ahead, bound, clusters, trace, members) =
+        tokio::join!(history, ahead, bound, clusters, trace, members);
+    let (home, lacking) = bound.unwrap_or_default();
     let allowed = sources.allowed.map(<[ClusterName]>::to_vec);
-    Evidence { job, history, ahead, clusters, allowed, home, trace, members }
+    Evidence { job, history, ahead, clusters, allowed, home, lacking, trace, members }
+}
+
+/// Which clusters that the job may use lack one of these claims.
+async fn lacking(
+    sources: &Sources<'_>,
+    job: &Job,
+    claims: &BTreeSet<String>,
+) -> Vec<(ClusterName, String)> {
+    if claims.is_empty() {
+        return Vec::new();
+    }
+    let known = if job.target_clusters.is_empty() {
+        sources.control.known_clusters()
+    } else {
+        job.target_clusters.clone()
+    };
+    let asked = known.into_iter().take(CLUSTERS).map(async |cluster| {
+        let claim = volumes::lacking(sources.members, job, &cluster, claims).await?;
+        Some((cluster, claim))
+    });
+    futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// Whether the control plane refused the first write.

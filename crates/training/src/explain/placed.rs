@@ -97,7 +97,8 @@ pub(super) fn placement(evidence: &Evidence) -> Found {
         );
     }
     let allowed = evidence.allowed.as_deref();
-    let bounds = Bounds { allowed, home: evidence.home.as_ref() };
+    let lacking = evidence.lacking.as_slice();
+    let bounds = Bounds { allowed, home: evidence.home.as_ref(), lacking };
     match placement::choose(job, clusters, &bounds, &unknown_standing) {
         Ok(Choice { placement, .. }) if job.reason == "NoClusterFits" => {
             let names: Vec<&str> = placement.clusters.iter().map(ClusterName::as_str).collect();
@@ -140,6 +141,7 @@ enum Obstacle {
     Unregistered,
     Forbidden,
     VolumeElsewhere,
+    NoClaim,
     NotReady,
     Tainted,
     Api,
@@ -155,6 +157,8 @@ fn obstacle(job: &Job, clusters: &[Cluster], bounds: &Bounds<'_>, unfit: &Unfit)
         Obstacle::Forbidden
     } else if bounds.home_of(job, clusters).is_some_and(|home| *home != cluster.name) {
         Obstacle::VolumeElsewhere
+    } else if bounds.lacking.iter().any(|(name, _)| *name == cluster.name) {
+        Obstacle::NoClaim
     } else if !cluster.ready {
         Obstacle::NotReady
     } else if !cluster.taints.is_empty() {
@@ -188,6 +192,9 @@ fn remedy(job: &Job, clusters: &[Cluster], bounds: &Bounds<'_>, refused: &[Unfit
         help(match obstacle(job, clusters, bounds, unfit) {
             Obstacle::Unregistered => {
                 "correct `targetClusters`, or have the cluster joined to Karmada".to_owned()
+            }
+            Obstacle::NoClaim => {
+                "create the claim on a cluster, or correct `pvcName`".to_owned()
             }
             Obstacle::VolumeElsewhere => {
                 "the volume cannot be moved: submit the job under another name for an empty one, or \

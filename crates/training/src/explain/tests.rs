@@ -114,6 +114,7 @@ fn evidence(job: Job, member: MemberEvidence) -> Evidence {
         clusters: Ok(vec![cluster("member1", 64)]),
         allowed: None,
         home: None,
+        lacking: Vec::new(),
         trace: Some(propagated()),
         members: vec![member],
     }

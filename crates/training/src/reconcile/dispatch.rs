@@ -1,6 +1,8 @@
 //! Drains intents: places and applies new jobs; removal is in [`super::remove`].
 
+use std::collections::BTreeSet;
 use std::task::Poll;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -10,6 +12,7 @@ use super::{Reconcilers, StepError, proof};
 use crate::clock::Timestamp;
 use crate::decide::{PENDING_REASON, has_waited_too_long, waited_too_long};
 use crate::hold::suspend_path;
+use crate::id::ClusterName;
 use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
 use crate::job::{FailureClass, Job, NewEvent, Placement};
 use crate::manifest::Bundle;
@@ -20,6 +23,9 @@ use crate::{dependents, placement, volumes};
 
 /// Intents that a process holds at once. Few enough to finish well within the lease.
 pub(super) const BATCH: u32 = 64;
+
+/// Longest look for claims on one cluster.
+const CLAIM_LOOK: Duration = Duration::from_secs(3);
 
 /// Intents that were claimed together.
 pub(super) struct Batch {
@@ -194,8 +200,27 @@ impl Reconcilers {
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
         };
         let allowed = self.config.allowed_clusters.get(job.namespace.as_str());
-        let bounds = Bounds { allowed: allowed.map(Vec::as_slice), home: volumes.first() };
-        let reserved = self.ledger.reserve(&job, &clusters, &bounds, self.clock.now());
+        let claims = volumes::foreign_claims(bundle);
+        let mut lacking: Vec<(ClusterName, String)> = Vec::new();
+        // A cluster is asked for claims once it is chosen, so that a job which fits nowhere costs no
+        // call. Each round rules out a cluster.
+        let reserved = loop {
+            let bounds = Bounds {
+                allowed: allowed.map(Vec::as_slice),
+                home: volumes.first(),
+                lacking: &lacking,
+            };
+            let now = self.clock.now();
+            let (choice, reservation) = match self.ledger.reserve(&job, &clusters, &bounds, now) {
+                Ok(reserved) => reserved,
+                Err(refused) => break Err(refused),
+            };
+            let found = self.lacking(&job, &choice.placement.clusters, &claims).await;
+            if found.is_empty() {
+                break Ok((choice, reservation));
+            }
+            lacking.extend(found);
+        };
         let (choice, reservation) = match reserved {
             Ok(reserved) => reserved,
             Err(refused) => {
@@ -225,6 +250,25 @@ impl Reconcilers {
             }
             Moved::Stale => Ok(Err(Step::Later("the job changed meanwhile".to_owned()))),
         }
+    }
+
+    /// Which of the chosen clusters lack one of these claims, as far as they can be asked.
+    async fn lacking(
+        &self,
+        job: &Job,
+        chosen: &[ClusterName],
+        claims: &BTreeSet<String>,
+    ) -> Vec<(ClusterName, String)> {
+        let Some(members) = self.members.as_deref().filter(|_| !claims.is_empty()) else {
+            return Vec::new();
+        };
+        let asked = chosen.iter().map(async |cluster| {
+            // One that hangs must not use up the step, which has yet to write the job.
+            let asked = volumes::lacking(members, job, cluster, claims);
+            let claim = tokio::time::timeout(CLAIM_LOOK, asked).await.ok().flatten()?;
+            Some((cluster.clone(), claim))
+        });
+        futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
     async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {

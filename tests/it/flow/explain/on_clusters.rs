@@ -127,8 +127,17 @@ async fn explain_missing_claim() {
     let mut form = sample_form("claimless");
     form["pvcName"] = json!("nobody-made-it");
     let id = app.submit(&form).await;
-    let words = ["persistentvolumeclaim \"nobody-made-it\" not found", "create the claim"];
-    told_wrong(&app, &id, &words, "pods").await;
+    let words = ["member1 does not have the claim nobody-made-it", "create the claim"];
+    told_wrong(&app, &id, &words, "placement").await;
+    // On the cluster that would not be chosen otherwise.
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "nobody-made-it", "namespace": "default"},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    app.sandbox.create(Some("member2"), claim).expect("the claim");
+    let job = app.job_in_phase(&id, "Succeeded").await;
+    assert_eq!(job["clusters"], json!(["member2"]));
 }
 
 #[tokio::test]
