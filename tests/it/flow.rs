@@ -12,6 +12,7 @@ mod lifecycle;
 mod logs;
 mod outage;
 mod placement;
+mod queues;
 mod removal;
 
 use serde_json::Value;

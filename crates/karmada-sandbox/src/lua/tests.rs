@@ -36,7 +36,7 @@ fn scripts_that_fail_say_why() {
     let why = one("function F(o) return o.spec.suspend end", &json!({})).unwrap_err();
     assert!(why.contains("attempt to index") && why.contains(":1:"), "{why}");
     assert_eq!(one("function G() end", &null).unwrap_err(), "not found function F");
-    assert_eq!(one("F = 1", &null).unwrap_err(), "F is not a function: number");
+    assert_eq!(one("F = 'x'", &null).unwrap_err(), "F is not a function: string");
     assert!(one("function F(", &null).unwrap_err().contains("expected"));
     let mixed = one("function F() return {1, a = 2} end", &null).unwrap_err();
     assert_eq!(mixed, "cannot encode mixed or invalid key types");
