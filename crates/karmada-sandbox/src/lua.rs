@@ -40,7 +40,7 @@ const FORBIDDEN: [&str; 14] = [
 /// Whether the script is Lua; why not, otherwise. Runs nothing.
 pub(crate) fn compile(script: &str) -> Result<(), String> {
     Lua::new_with(StdLib::NONE, LuaOptions::default())
-        .and_then(|lua| lua.load(script).set_name("<string>").into_function().map(drop))
+        .and_then(|lua| lua.load(script).set_name("=<string>").into_function().map(drop))
         .map_err(|error| error.to_string())
 }
 
@@ -57,7 +57,7 @@ pub fn call(script: &str, function: &str, arguments: &[&Value]) -> Result<Value,
 fn run(script: &str, function: &str, arguments: &[&Value]) -> Result<Value, String> {
     let said = |error: mlua::Error| error.to_string();
     let lua = machine().map_err(said)?;
-    lua.load(script).set_name("<string>").exec().map_err(said)?;
+    lua.load(script).set_name("=<string>").exec().map_err(said)?;
     let values: Result<Vec<LuaValue>, _> =
         arguments.iter().map(|argument| to_lua(&lua, argument)).collect();
     let values = mlua::MultiValue::from_iter(values.map_err(said)?);

@@ -26,8 +26,10 @@ fn held(sandbox: &Sandbox, name: &str) -> bool {
     job["spec"]["suspend"].as_bool().unwrap_or_default()
 }
 
-async fn hold(sandbox: &Sandbox, name: &str) {
-    let change = Patch::Merge(json!({"spec": {"suspend": true}}));
+/// The member writes; the round makes it a change in any case.
+async fn hold(sandbox: &Sandbox, name: &str, round: &str) {
+    let change = json!({"metadata": {"labels": {"round": round}}, "spec": {"suspend": true}});
+    let change = Patch::Merge(change);
     let member = rayjobs(&member_client(sandbox, "member1"));
     member.patch(name, &PatchParams::default(), &change).await.unwrap();
     sandbox.settle().await;
@@ -43,18 +45,18 @@ async fn what_a_script_retains_is_not_reverted() {
     let (sandbox, client) = stepped().await;
     submit(&client, rayjob("a", json!({}), json!({})), json!({})).await;
     sandbox.settle().await;
-    hold(&sandbox, "a").await;
+    hold(&sandbox, "a", "1").await;
     assert!(!held(&sandbox, "a"), "Karmada writes the template's value over it");
     let before = sandbox.get(Some("member1"), RAY, "RayJob", NS, "a").unwrap();
     let made = interpreter("keep", (RAY, "RayJob"), &[("retention", RETAIN)]);
     all(&client).create(&PostParams::default(), &made).await.unwrap();
-    hold(&sandbox, "a").await;
+    hold(&sandbox, "a", "2").await;
     assert!(held(&sandbox, "a"));
     let after = sandbox.get(Some("member1"), RAY, "RayJob", NS, "a").unwrap();
     assert_eq!(after["spec"]["rayClusterSpec"], before["spec"]["rayClusterSpec"]);
     // It is gone with its interpreter.
     all(&client).delete("keep", &DeleteParams::default()).await.unwrap();
-    hold(&sandbox, "a").await;
+    hold(&sandbox, "a", "3").await;
     assert!(!held(&sandbox, "a"));
 }
 
@@ -66,7 +68,7 @@ async fn script_that_fails_is_told_by_the_work() {
     all(&client).create(&PostParams::default(), &made).await.unwrap();
     submit(&client, rayjob("a", json!({}), json!({})), json!({})).await;
     sandbox.settle().await;
-    hold(&sandbox, "a").await;
+    hold(&sandbox, "a", "1").await;
     let works = sandbox.list(None, WORK, "Work");
     let work = works
         .iter()
