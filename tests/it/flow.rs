@@ -12,6 +12,7 @@ mod lifecycle;
 mod logs;
 mod outage;
 mod placement;
+mod queues;
 mod removal;
 mod traps;
 

@@ -7,6 +7,7 @@ mod interpreters;
 mod languages;
 mod mounts;
 mod routes;
+mod scripts;
 mod supply;
 mod surfaces;
 mod verify;

@@ -12,6 +12,7 @@ mod dependencies;
 mod detector;
 mod execution;
 mod health;
+pub(crate) mod interpreter;
 mod namespaces;
 mod policies;
 mod scheduler;

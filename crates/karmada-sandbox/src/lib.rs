@@ -23,6 +23,12 @@
 //! | `sandbox.trainyard.dev/duration-seconds` | how long it computes once it runs, default 4 |
 //! | `sandbox.trainyard.dev/log-noise-bytes` | on a Pod: so much is in its log before its first step |
 //!
+//! # How it reads a kind
+//!
+//! The scripts of an installed `ResourceInterpreterCustomization` run in Lua 5.1, as in Karmada, for
+//! retention, status reflection, status aggregation and health. The other operations, and Karmada's
+//! `kube` library, are not imitated. [`call_lua`] runs one script alone, as `karmadactl interpret` does.
+//!
 //! # The private HTTP API
 //!
 //! Everything under `/sandbox/v1/`, JSON in and out:
@@ -55,6 +61,7 @@ mod faults;
 mod json;
 mod karmada;
 mod kinds;
+mod lua;
 mod objects;
 mod sandbox;
 mod server;
@@ -65,5 +72,6 @@ pub use self::{
     audit::AuditEntry,
     config::{ClusterConfig, Config, TimeMode},
     faults::{Faults, LateRequests, Matcher},
+    lua::call as call_lua,
     sandbox::Sandbox,
 };

@@ -8,8 +8,7 @@ mod rules;
 use plugin_sdk::manifest::rayjob;
 use plugin_sdk::trainer::{self, Defaults};
 use plugin_sdk::{
-    Converter, Description, Failure, Finding, Interpreter, Job, Kind, Plan, Report, Workload,
-    status,
+    Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload, status,
 };
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -52,10 +51,6 @@ impl Converter for Plugin {
                 include_str!("../examples/train.json"),
             ],
         }
-    }
-
-    fn interpreters() -> Vec<Interpreter> {
-        vec![rayjob::interpreter()]
     }
 
     fn validate(job: &RayJob<'_>) -> Vec<Finding> {

@@ -2,7 +2,14 @@
 //! Karmada does not know. It travels in the `extra` of the description, because the records of the
 //! contract are frozen.
 
+mod known;
+
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
+
+use self::known::known;
+use crate::Kind;
 
 /// The member of `extra` under which the interpreters are, as a JSON array.
 const KEY: &str = "karmada-interpreters";
@@ -41,7 +48,7 @@ impl Operation {
 /// The answers for one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interpreter {
-    name: &'static str,
+    name: Cow<'static, str>,
     api_version: &'static str,
     kind: &'static str,
     scripts: Map<String, Value>,
@@ -50,8 +57,18 @@ pub struct Interpreter {
 impl Interpreter {
     /// No answers yet. `name` is that of the object on the control plane, the same in all plugins
     /// that ship the same answers; the kind is one that the plugin emits.
-    pub fn new(name: &'static str, api_version: &'static str, kind: &'static str) -> Self {
-        Self { name, api_version, kind, scripts: Map::new() }
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        api_version: &'static str,
+        kind: &'static str,
+    ) -> Self {
+        Self { name: name.into(), api_version, kind, scripts: Map::new() }
+    }
+
+    /// Those of the kinds that this crate has builders for and that can be held back: they leave
+    /// what a queue in a member writes to the queue.
+    pub fn of(kinds: &[Kind]) -> Vec<Self> {
+        known(kinds)
     }
 
     /// Answers an operation by a script.
@@ -61,7 +78,8 @@ impl Interpreter {
         self
     }
 
-    fn document(&self) -> Value {
+    /// The whole object, as it is installed.
+    pub fn document(&self) -> Value {
         json!({
             "apiVersion": "config.karmada.io/v1alpha1",
             "kind": "ResourceInterpreterCustomization",

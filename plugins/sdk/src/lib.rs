@@ -117,9 +117,10 @@ pub trait Converter {
     fn describe() -> Description;
 
     /// How Karmada reads those of the kinds that it does not know, or knows in part. An
-    /// administrator sees each beside what the control plane has, and installs it or not.
+    /// administrator sees each beside what the control plane has, and installs it or not. By
+    /// default [`Interpreter::of`] all kinds.
     fn interpreters() -> Vec<Interpreter> {
-        Vec::new()
+        Interpreter::of(&Self::describe().kinds)
     }
 
     /// Where those of the kinds that can be held back have the field for it. By default the fields

@@ -10,8 +10,7 @@ pub mod words;
 
 use plugin_sdk::manifest::rayjob;
 use plugin_sdk::{
-    Converter, Description, Failure, Finding, Interpreter, Job, Kind, Plan, Report, Workload,
-    status,
+    Converter, Description, Failure, Finding, Job, Kind, Plan, Report, Workload, status,
 };
 
 pub use crate::hyperparameters::Hyperparameters;
@@ -42,10 +41,6 @@ impl Converter for Xgboost {
                 include_str!("../examples/gpu.json"),
             ],
         }
-    }
-
-    fn interpreters() -> Vec<Interpreter> {
-        vec![rayjob::interpreter()]
     }
 
     fn validate(job: &Job<'_, Hyperparameters, Settings>) -> Vec<Finding> {

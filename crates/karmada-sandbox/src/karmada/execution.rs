@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     BINDING_NAME, BINDING_NAMESPACE, CONFLICT_RESOLUTION, MANAGED, WORK_FINALIZER, WORK_ID,
-    WORK_NAME, WORK_NAMESPACE, binding, binding_of, clusters, condition, health,
+    WORK_NAME, WORK_NAMESPACE, binding, binding_of, clusters, condition, health, interpreter,
 };
 use crate::json::Tree as _;
 use crate::{
@@ -29,6 +29,7 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
     let res = resources::by_kind(text(&manifest, "/apiVersion"), text(&manifest, "/kind"));
     let Some(res) = res else { return };
     let target = Key::of(res, &manifest);
+    let retention = interpreter::script(&world.control, res, interpreter::RETENTION);
     let Some(member) = world.members.get_mut(&cluster) else { return };
     if is_terminating(&work) {
         withdraw(&mut member.api, &target, js::flag(&work, "/spec/preserveResourcesOnDeletion"));
@@ -48,7 +49,7 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
         });
         return;
     }
-    let applied = apply(&mut member.api, &target, &manifest);
+    let applied = apply(&mut member.api, &target, &manifest, retention.as_deref());
     let observed = member.api.get(&target).cloned();
     let dispatched = condition(
         world,
@@ -73,25 +74,17 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
             condition(world, "Applied", false, "AppliedFailed", &message)
         }
     };
-    let entry = observed.filter(|_| applied.is_ok()).map(|object| {
-        let mut entry = json!({
-            "identifier": {
-                "ordinal": 0, "group": target.res.group, "version": target.res.version,
-                "kind": target.res.kind, "resource": target.res.plural,
-                "namespace": target.namespace, "name": target.name,
-            },
-        });
-        if let Some(status) = object.get("status") {
-            js::set(&mut entry, &["status"], status.clone());
-        }
-        js::set(&mut entry, &["health"], health::of(&object));
-        entry
-    });
+    let seen = observed.filter(|_| applied.is_ok());
+    let entry = seen.as_ref().map(|object| reflected(&world.control, &target, object));
+    // A status that cannot be read leaves what was read before.
+    let unread = entry.as_ref().is_some_and(Result::is_err);
+    let entry = entry.and_then(Result::ok);
     world.control.edit(key, |work| {
         js::set_condition(work, &["status", "conditions"], dispatched);
         js::set_condition(work, &["status", "conditions"], outcome);
         match entry {
             Some(entry) => js::set(work, &["status", "manifestStatuses"], json!([entry])),
+            None if unread => {}
             None => drop(js::remove(work, &["status", "manifestStatuses"])),
         }
     });
@@ -100,9 +93,39 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
     }
 }
 
+/// A member's object as its Work shows it.
+fn reflected(control: &Api, target: &Key, object: &Value) -> Result<Value, String> {
+    let mut entry = json!({
+        "identifier": {
+            "ordinal": 0, "group": target.res.group, "version": target.res.version,
+            "kind": target.res.kind, "resource": target.res.plural,
+            "namespace": target.namespace, "name": target.name,
+        },
+    });
+    let script = |operation| interpreter::script(control, target.res, operation);
+    let status = match script(interpreter::REFLECTION) {
+        Some(script) => Some(interpreter::reflect(&script, object)?),
+        None => object.get("status").cloned(),
+    };
+    if let Some(status) = status {
+        js::set(&mut entry, &["status"], status);
+    }
+    let health = match script(interpreter::HEALTH) {
+        Some(script) => interpreter::health(&script, object),
+        None => health::of(object),
+    };
+    js::set(&mut entry, &["health"], health);
+    Ok(entry)
+}
+
 /// Creates the member's object, or makes it what the manifest says. What the member added
-/// (status, labels, annotations, finalizers, owners, volume names) stays.
-fn apply(api: &mut Api, target: &Key, manifest: &Value) -> Result<(), String> {
+/// (status, labels, annotations, finalizers, owners, volume names) stays, and what `retention` keeps.
+fn apply(
+    api: &mut Api,
+    target: &Key,
+    manifest: &Value,
+    retention: Option<&str>,
+) -> Result<(), String> {
     if !api.serves(target.res) {
         return Err(format!(
             "no matches for kind \"{}\" in version \"{}\"",
@@ -128,16 +151,22 @@ fn apply(api: &mut Api, target: &Key, manifest: &Value) -> Result<(), String> {
             target.res.kind, target.namespace, target.name
         ));
     }
+    let desired = match retention {
+        Some(script) => interpreter::retain(script, manifest, &observed)?,
+        None => {
+            let mut desired = manifest.clone();
+            retain(&mut desired, &observed);
+            desired
+        }
+    };
     api.edit_as("karmada", target, |object| {
-        let mut desired = manifest.clone();
-        retain(&mut desired, object);
         for (field, value) in desired.as_object().into_iter().flatten() {
             if field != "metadata" && field != "status" {
                 js::set(object, &[field], value.clone());
             }
         }
         for map in ["labels", "annotations"] {
-            let wanted = manifest.at(&["metadata", map]).as_object().into_iter().flatten();
+            let wanted = desired.at(&["metadata", map]).as_object().into_iter().flatten();
             for (key, value) in wanted {
                 js::set(object, &["metadata", map, key], value.clone());
             }

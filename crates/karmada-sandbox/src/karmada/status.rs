@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{MANAGER, binding, condition, event, reference, uid};
+use super::{MANAGER, binding, condition, event, interpreter, reference, uid};
 use crate::json::Tree as _;
 use crate::{
     json::{self as js, condition_is_true, int, is_terminating, list, text},
@@ -89,7 +89,8 @@ fn template(world: &mut World, key: &Key) {
         &r::TF_JOB,
         &r::MPI_JOB,
     ];
-    if !known.contains(&target.res) {
+    let script = interpreter::script(&world.control, target.res, interpreter::AGGREGATION);
+    if script.is_none() && !known.contains(&target.res) {
         return;
     }
     let Some(template) = world.control.get(&target).cloned() else { return };
@@ -101,6 +102,20 @@ fn template(world: &mut World, key: &Key) {
         .filter_map(|item| item.get("status"))
         .collect();
     let Some(status) = merge(&statuses) else { return };
+    let status = match script {
+        Some(script) => {
+            let made = interpreter::aggregate(&script, &template, &interpreter::items(&binding));
+            match made {
+                Ok(made) if made.at(&["status"]).is_null() => return,
+                Ok(made) => made.at(&["status"]).clone(),
+                Err(message) => {
+                    event(world, &template, "Warning", "AggregateStatusFailed", &message);
+                    return;
+                }
+            }
+        }
+        None => status,
+    };
     if *target.res == r::JOB && condition_is_true(&status, "/conditions", "Failed") {
         // Karmada leaves FailureTarget out; the API server refuses that, for ever.
         if world.karmada.failed_job_status_lost {

@@ -15,6 +15,7 @@ use crate::json::Tree as _;
 use crate::{
     admission, clock,
     json::{self as js, is_terminating, meta, text},
+    karmada::interpreter,
     status::{ApiError, ApiResult},
 };
 
@@ -107,6 +108,7 @@ impl Api {
             }
             admission::mutate(res, &mut object, &mut self.ids);
             admission::validate(res, None, &object)?;
+            interpreter::admit(self, res, &object)?;
         }
         js::set(&mut object, &["metadata", "uid"], uid);
         js::set(&mut object, &["metadata", "creationTimestamp"], clock::stamp(self.now));
@@ -325,6 +327,7 @@ impl Api {
                 }
                 admission::mutate_update(res, &mut new);
                 admission::validate(res, Some(old), &new)?;
+                interpreter::admit(self, res, &new)?;
             }
         }
         if same(old, &new) {

@@ -9,6 +9,7 @@
 )]
 
 mod api_server;
+mod interpreters;
 mod kubeflow;
 mod outages;
 mod propagation;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::meta::{Metadata, Pairs};
 use super::pod::{PodTemplate, Port};
-use crate::{Interpreter, Kind, Operation};
+use crate::Kind;
 
 /// Longest name the operator accepts: it appends to it, and the results must be valid labels.
 pub const MAX_NAME_LENGTH: u32 = 47;
@@ -12,25 +12,6 @@ pub const MAX_NAME_LENGTH: u32 = 47;
 /// What a plugin that emits RayJobs says about them.
 pub fn kind() -> Kind {
     Kind::workload("ray.io/v1", "RayJob", "rayjobs", MAX_NAME_LENGTH)
-}
-
-/// Lets the queue of a member, Kueue, hold a RayJob back. Karmada would write `suspend` of the
-/// control plane's object over that of the queue, again and again. What the control plane suspends
-/// stays suspended, and without a queue nothing changes.
-pub fn interpreter() -> Interpreter {
-    Interpreter::new("trainyard-rayjob", "ray.io/v1", "RayJob").with(
-        Operation::Retention,
-        "\
-function Retain(desiredObj, observedObj)
-  local labels = desiredObj.metadata.labels or {}
-  local queued = labels['kueue.x-k8s.io/queue-name'] ~= nil
-  if queued and not desiredObj.spec.suspend then
-    desiredObj.spec.suspend = observedObj.spec.suspend
-  end
-  return desiredObj
-end
-",
-    )
 }
 
 /// Ports of a Ray head.
