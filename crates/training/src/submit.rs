@@ -19,6 +19,7 @@ use crate::ports::{
     Plugins, StoreError, VersionState,
 };
 
+pub(crate) use conversion::with_alias_defaults;
 pub use conversion::{Converted, Terms, convert};
 pub use reading::{algorithm_of, algorithm_pointer, audience_of, read_form};
 

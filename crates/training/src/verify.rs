@@ -15,7 +15,7 @@ use crate::admit::{Owner, admit};
 use crate::id::Sha256Digest;
 use crate::job::{Job, JobSpec};
 use crate::ports::{Conversion, ConversionInput, FieldError, PluginFault, PluginInfo, StoreError};
-use crate::submit::SubmitPorts;
+use crate::submit::{self, SubmitPorts};
 
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +154,7 @@ fn rebuild(
         Some(Ok(settings)) => Some(settings),
         Some(Err(_)) => return Ok(Err("The settings on record are not JSON.".to_owned())),
     };
+    let spec = submit::with_alias_defaults(spec, plugin);
     let prepared = ports.plugins.prepare(&plugin.digest, &spec.hyperparameters).map_err(fault)?;
     let attempt = job.attempt.clone();
     let spec = JobSpec { hyperparameters: prepared.hyperparameters, attempt, ..spec };

@@ -124,7 +124,7 @@ pub async fn convert(
 
 /// Fills what the alias that the form names means, before everything else gets the defaults of the
 /// schema. A parameter that was sent is kept, whatever it is.
-fn with_alias_defaults(mut spec: JobSpec, plugin: &PluginInfo) -> JobSpec {
+pub(crate) fn with_alias_defaults(mut spec: JobSpec, plugin: &PluginInfo) -> JobSpec {
     if spec.algorithm == plugin.algorithm() {
         return spec;
     }
