@@ -7,4 +7,5 @@ ALTER TABLE jobs ADD COLUMN pending_since BIGINT;
 ALTER TABLE jobs ADD COLUMN run_began BIGINT;
 ALTER TABLE jobs ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0 CHECK (restarts >= 0);
 
-CREATE INDEX jobs_name ON jobs (namespace, name, created_at, id);
+-- Partial, so that nobody takes it for the index of names in use.
+CREATE INDEX jobs_name ON jobs (namespace, name, created_at, id) WHERE placement IS NOT NULL;

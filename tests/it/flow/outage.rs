@@ -69,8 +69,9 @@ async fn missing_namespace_is_waited_for() {
     let app = Setup::sqlite().start().await;
     let mut form = sample_form("homeless");
     form["namespace"] = json!("team-a");
-    // Without input there are no credentials to wait for.
+    // Without input and output there are no credentials to wait for.
     form["inputDataConfig"] = json!([]);
+    form["outputDataConfig"] = json!({});
     let id = app.submit(&form).await;
     let job = app.job_until(&id, |job| job["reason"] == "PrerequisiteMissing").await;
     assert!(job["message"].as_str().unwrap().contains("team-a"), "{job:#}");

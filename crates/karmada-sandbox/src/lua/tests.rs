@@ -1,3 +1,5 @@
+//! Scripts of interpreters: what they can use, what they give back, and how they are stopped.
+
 use serde_json::{Value, json};
 
 use super::{call, compile};

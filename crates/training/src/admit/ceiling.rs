@@ -183,7 +183,9 @@ impl<'a> Ceiling<'a> {
         let bounded: &[&str] =
             if self.owner.resources.memory_gib == 0 { &["cpu"] } else { &["cpu", "memory"] };
         for list in ["containers", "initContainers"] {
-            for (at, container) in listed(pod, list, at) {
+            // What has no image is a change to a container that stands elsewhere.
+            let whole = |(_, container): &(String, &Value)| container.get("image").is_some();
+            for (at, container) in listed(pod, list, at).filter(whole) {
                 let missing = bounded.iter().filter(|resource| {
                     !limited(container.get("resources"), resource)
                         && !limited(pod.get("resources"), resource)

@@ -165,6 +165,11 @@ fn container_without_a_limit_is_refused_unless_the_operator_lets_it() {
         assert_eq!(no_limit, refused, "{resources}: {:?}", found(&strict));
         assert!(!found(&lenient()).iter().any(|found| found.ends_with(" no-limit")));
     }
+    // A part of a container that stands elsewhere bounds nothing there.
+    let mut part = pod(json!({}));
+    let container = part["containers"][0].as_object_mut().unwrap();
+    container.remove("image");
+    assert_eq!(found(part, &strict), Vec::<String>::new());
     // The pod as a whole bounds its containers.
     let mut bounded = pod(json!({}));
     bounded["resources"] = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
