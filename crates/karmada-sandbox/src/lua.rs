@@ -188,7 +188,9 @@ fn table_of(table: &Table, depth: usize) -> Result<Value, String> {
 /// the names of the members, without the places in lists.
 fn tidy(mut answer: Value, arguments: &[&Value]) -> Value {
     let mut empty = Empty::default();
-    arguments.iter().for_each(|argument| empty.find(argument, ""));
+    for argument in arguments {
+        empty.find(argument, "");
+    }
     if matches!(&answer, Value::Array(items) if items.is_empty()) {
         return answer;
     }

@@ -200,8 +200,9 @@ pub async fn earlier_jobs_of_a_name_are_found_newest_first(store: Store) {
     assert_eq!(found(6, 9).await, "same-00000002 same-00000001");
     assert_eq!(found(6, 1).await, "same-00000002");
     assert_eq!(found(2, 9).await, "same-00000001");
-    let all = store.predecessors(&job("same", 6), 1).await.unwrap();
-    assert_eq!(all[0].placement, second.placement);
+    let latest = store.predecessors(&job("same", 6), 1).await.unwrap();
+    let places: Vec<_> = latest.into_iter().map(|job| job.placement).collect();
+    assert_eq!(places, [second.placement]);
 }
 
 /// See the name.
