@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use training::Timestamp;
+use training::clock::{Clock as _, SystemClock};
 
 use crate::harness::{App, Setup, program, sample_form, until};
 
@@ -134,7 +135,7 @@ async fn job_that_is_resumed_late_is_given_its_time_to_start_again() {
     // Longer ago than it may wait by now.
     let created: Timestamp = job["createdAt"].as_str().unwrap().parse().unwrap();
     until("it was accepted long ago", async || {
-        Timestamp::now().duration_since(created).as_secs() > 3
+        SystemClock.now().duration_since(created).as_secs() > 3
     })
     .await;
     wish(&app, &id, "resume").await;
@@ -150,7 +151,7 @@ async fn run_that_karmada_made_again_is_told_of() {
     let cluster = first["clusters"][0].as_str().unwrap();
     // A run begins in whole seconds.
     let started: Timestamp = first["startedAt"].as_str().unwrap().parse().unwrap();
-    until("a second has passed", async || Timestamp::now().duration_since(started).as_secs() > 1)
+    until("a second has passed", async || SystemClock.now().duration_since(started).as_secs() > 1)
         .await;
     app.sandbox.delete_member_object(cluster, "ray.io/v1", "RayJob", "default", "again");
     let job = app.job_until(&id, |job| job["restarts"] == 1).await;
