@@ -155,3 +155,61 @@ fn kinds_that_may_be_read_are_listed_and_no_secret_is_among_them() {
     let text = error(&Flags::default(), &set);
     assert!(text.contains("karmada.readable_kinds: `secrets.v1.`"), "{text}");
 }
+
+/// The values of all sections, as `section.key`, where the section is empty for `listen`.
+fn settings() -> Vec<(String, String, toml::Value)> {
+    let mut config = Config::default();
+    // What is absent by default is left out of the dump.
+    config.karmada.kubeconfig = Some(PathBuf::from("file"));
+    config.karmada.context = Some("context".to_owned());
+    config.plugins.cache_dir = Some(PathBuf::from("directory"));
+    config.plugins.settings.insert("name".to_owned(), serde_json::json!({ "key": 1 }));
+    let dump: toml::Table = toml::from_str(&config.dump()).unwrap();
+    let mut all = Vec::new();
+    for (name, value) in dump {
+        match value {
+            toml::Value::Table(section) => {
+                all.extend(section.into_iter().map(|(key, value)| (name.clone(), key, value)));
+            }
+            value => all.push((String::new(), name, value)),
+        }
+    }
+    all
+}
+
+/// The cells of the row of a key in the table of a section: under its heading, or headed
+/// `key of [section]`.
+fn row<'a>(page: &'a str, section: &str, key: &str) -> Option<Vec<&'a str>> {
+    let (heading, column) = (format!("### `[{section}]`"), format!("| key of `[{section}]` |"));
+    let rows = page
+        .lines()
+        .skip_while(|line| *line != heading && !line.starts_with(&column))
+        .skip(1)
+        .take_while(|line| !line.starts_with('#'));
+    rows.map(|line| line.split('|').map(str::trim).skip(1).collect::<Vec<_>>())
+        .find(|cells| cells.first().is_some_and(|names| names.contains(&format!("`{key}`"))))
+}
+
+#[test]
+fn every_setting_is_documented_with_its_default() {
+    let page = include_str!("../../../docs/operations.md");
+    let all = settings();
+    assert!(all.len() > 60, "{all:?}");
+    for (section, key, value) in all {
+        let Some(cells) = row(page, &section, &key) else {
+            // A few are shown in an example or, as all of `[admission]`, in a table of their own.
+            let elsewhere = page.contains(&format!("\n{key} = "))
+                || page.contains(&format!("\n[{section}.{key}"))
+                || page.contains(&format!("| `{key}`"))
+                || page.contains(&format!(", `{key}`"));
+            assert!(elsewhere, "{section}.{key} is not in docs/operations.md");
+            continue;
+        };
+        // A literal is the default of one key; words describe what depends on the machine.
+        let literal = cells.get(1).and_then(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
+        let Some(literal) = literal.filter(|_| cells[0] == format!("`{key}`")) else { continue };
+        let documented: toml::Table = toml::from_str(&format!("value = {literal}")).unwrap();
+        let unset = matches!(literal, "{}");
+        assert!(unset || documented["value"] == value, "{section}.{key}: {literal}, not {value}");
+    }
+}

@@ -50,10 +50,23 @@ pub(super) struct Memory {
     sweep: Sweep,
     pauses: Pauses,
     pokes: Pokes,
-    /// When jobs that wait for room were last woken.
-    woke: Option<Timestamp>,
+    wakes: Wakes,
     /// Whether the clusters could not be seen the last time.
     blind: bool,
+}
+
+/// Whether jobs that wait for room are to be woken, which is not done all the time.
+#[derive(Default)]
+struct Wakes {
+    /// Something opened that none of them was woken for yet.
+    owed: bool,
+    last: Option<Timestamp>,
+}
+
+impl Wakes {
+    fn due(&self, now: Timestamp) -> bool {
+        self.owed && self.last.is_none_or(|at| elapsed(at, now) >= WAKE_PACE)
+    }
 }
 
 struct Last {
@@ -113,13 +126,12 @@ impl Reconcilers {
         memory.blind = false;
         let known = memory.clusters.as_deref().unwrap_or_default();
         // A queued job may have waited for just this: a cluster that came back, or room.
-        let opened = memory.clusters.is_none() || opens(known, &clusters);
-        if opened && memory.woke.is_none_or(|at| elapsed(at, now) >= WAKE_PACE) {
+        if memory.clusters.is_none() || opens(known, &clusters) {
+            memory.wakes.owed = true;
+        }
+        if memory.wakes.due(now) {
             self.store.wake_intents(IntentKind::Apply, now, WAKE).await?;
-            memory.woke = Some(now);
-        } else if opened {
-            // Seen as news again by a round that may wake somebody.
-            return Ok(());
+            memory.wakes = Wakes { owed: false, last: Some(now) };
         }
         if readiness(&clusters) != readiness(known) {
             memory.sweep.start_over();
@@ -306,4 +318,22 @@ fn away(job: &Job, clusters: &[Cluster]) -> Option<Away> {
             Some(Away { cluster: name.to_string(), reason })
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_opens_too_soon_is_owed_until_the_pace_allows_it() {
+        let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
+        let pace = i64::try_from(WAKE_PACE.as_millis()).unwrap();
+        let mut wakes = Wakes::default();
+        assert!(!wakes.due(at(0)), "nothing opened");
+        wakes.owed = true;
+        assert!(wakes.due(at(0)));
+        wakes = Wakes { owed: true, last: Some(at(0)) };
+        assert!(!wakes.due(at(pace - 1)));
+        assert!(wakes.due(at(pace)), "still owed");
+    }
 }
