@@ -6,6 +6,8 @@ mod hostile;
 mod interpreters;
 mod languages;
 mod mounts;
+mod patience;
+mod restarts;
 mod routes;
 mod scripts;
 mod supply;

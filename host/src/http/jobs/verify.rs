@@ -33,7 +33,7 @@ pub(crate) async fn verify_job(
     JobPath(id): JobPath,
 ) -> Result<Json<VerificationView>, Failure> {
     let job = super::find_record(&app, &id).await?;
-    let verification = verify(&app.ports, &job, &read_form)
+    let verification = verify(&app.ports.for_request(), &job, &read_form)
         .await
         .map_err(|error| Failure::verification(error, &job.provenance))?;
     Ok(Json(VerificationView {
