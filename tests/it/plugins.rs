@@ -12,4 +12,5 @@ mod routes;
 mod scripts;
 mod supply;
 mod surfaces;
+mod trust;
 mod verify;

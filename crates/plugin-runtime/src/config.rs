@@ -18,7 +18,7 @@ pub const DEFAULT_CONCURRENT: u32 = 32;
 pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1500);
 /// Time that all calls of one request may take together: a place in the queue, rules across fields,
 /// and the conversion, each at its worst.
-pub const DEFAULT_REQUEST: Duration = Duration::from_secs(4);
+pub(crate) const DEFAULT_REQUEST: Duration = Duration::from_secs(4);
 /// Memory of one call.
 pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 
