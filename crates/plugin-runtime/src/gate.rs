@@ -102,37 +102,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn plugin_gets_half_of_the_sandboxes() {
+        let wait = Wait::default();
         let gate = Gate::new(4);
-        let first = gate.enter(&Wait::default()).await.unwrap();
-        let _second = gate.enter(&Wait::default()).await.unwrap();
-        assert!(gate.enter(&Wait::default()).await.is_none());
+        let first = gate.enter(&wait).await.unwrap();
+        let _second = gate.enter(&wait).await.unwrap();
+        assert!(gate.enter(&wait).await.is_none());
         drop(first);
-        assert!(gate.enter(&Wait::default()).await.is_some());
+        assert!(gate.enter(&wait).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn plugin_that_misbehaved_gets_one() {
+        let wait = Wait::default();
         let gate = Gate::new(8);
         gate.narrow();
-        let first = gate.enter(&Wait::default()).await.unwrap();
-        assert!(gate.enter(&Wait::default()).await.is_none());
+        let first = gate.enter(&wait).await.unwrap();
+        assert!(gate.enter(&wait).await.is_none());
         drop(first);
-        assert!(gate.enter(&Wait::default()).await.is_some());
+        assert!(gate.enter(&wait).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn queue_is_bounded_and_forgets_who_left() {
+        let wait = Wait::default();
         let gate = Gate::new(2);
-        let _place = gate.enter(&Wait::default()).await.unwrap();
+        let _place = gate.enter(&wait).await.unwrap();
         let mut queue: Vec<_> =
-            (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter(&Wait::default()))).collect();
+            (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter(&wait))).collect();
         for waiting in &mut queue {
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         }
-        let mut late = Box::pin(gate.enter(&Wait::default()));
+        let mut late = Box::pin(gate.enter(&wait));
         assert!(matches!(futures_util::poll!(late.as_mut()), std::task::Poll::Ready(None)));
         queue.pop();
-        let mut next = Box::pin(gate.enter(&Wait::default()));
+        let mut next = Box::pin(gate.enter(&wait));
         assert!(futures_util::poll!(next.as_mut()).is_pending());
     }
 }

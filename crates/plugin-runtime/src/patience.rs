@@ -89,3 +89,36 @@ impl Wait {
         self.begun.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn call_that_was_begun_is_late_and_one_that_waits_for_its_turn_is_refused() {
+        let patience = Patience::of_request(Duration::from_secs(1));
+        let ask = async |wait: Wait| {
+            let never = std::future::pending::<Result<(), PluginFault>>();
+            patience.call("p", Call::Convert, &wait, never).await.unwrap_err()
+        };
+        let (waiting, begun) = (patience.wait(), patience.wait());
+        begun.begin();
+        let (waiting, begun) = tokio::join!(ask(waiting), ask(begun));
+        assert!(matches!(waiting, PluginFault::Busy), "{waiting}");
+        assert!(matches!(begun, PluginFault::TimedOut { limit_ms: 1000, .. }), "{begun}");
+        // Afterwards nothing is begun any more.
+        let wait = patience.wait();
+        let after = patience.call("p", Call::Convert, &wait, async { Ok(wait.begin()) }).await;
+        assert!(matches!(after, Err(PluginFault::TimedOut { limit_ms: 1000, .. })), "{after:?}");
+        assert!(!wait.begun.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_stands_in_a_queue_for_longer_than_the_request_lasts() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let wait = Patience::of_request(second).wait();
+        assert_eq!(wait.at_most(Duration::from_secs(5)), now + second);
+        assert_eq!(wait.at_most(second / 2), now + second / 2);
+        assert_eq!(Patience::UNBOUNDED.wait().at_most(second), now + second);
+    }
+}
