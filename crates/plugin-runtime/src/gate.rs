@@ -49,10 +49,8 @@ impl Gate {
 
     /// Takes a place. `None` if none became free in time.
     pub(crate) async fn enter(&self, wait: &Wait) -> Option<Place> {
-        let narrow = match self.is_narrow() {
-            true => Some(self.wait(&self.narrow, wait).await?),
-            false => None,
-        };
+        let narrow =
+            if self.is_narrow() { Some(self.wait(&self.narrow, wait).await?) } else { None };
         Some(Place { _place: self.wait(&self.places, wait).await?, _narrow: narrow })
     }
 

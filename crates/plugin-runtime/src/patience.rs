@@ -108,7 +108,11 @@ mod tests {
         assert!(matches!(begun, PluginFault::TimedOut { limit_ms: 1000, .. }), "{begun}");
         // Afterwards nothing is begun any more.
         let wait = patience.wait();
-        let after = patience.call("p", Call::Convert, &wait, async { Ok(wait.begin()) }).await;
+        let work = async {
+            wait.begin();
+            Ok(())
+        };
+        let after = patience.call("p", Call::Convert, &wait, work).await;
         assert!(matches!(after, Err(PluginFault::TimedOut { limit_ms: 1000, .. })), "{after:?}");
         assert!(!wait.begun.load(Ordering::Relaxed));
     }

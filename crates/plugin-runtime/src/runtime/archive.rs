@@ -120,8 +120,8 @@ impl Archive {
     fn unkept_signature(&self) -> Option<(PluginDigest, String)> {
         let kept = lock(&self.kept).clone()?;
         let signatures = lock(&self.signatures);
-        let of_kept = signatures.iter().filter(|(digest, _)| kept.contains(*digest));
-        of_kept.into_iter().find_map(|(digest, texts)| {
+        let mut of_kept = signatures.iter().filter(|(digest, _)| kept.contains(*digest));
+        of_kept.find_map(|(digest, texts)| {
             let (text, _) = texts.iter().find(|(_, is_kept)| !**is_kept)?;
             Some((*digest, text.clone()))
         })

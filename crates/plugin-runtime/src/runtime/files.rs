@@ -47,8 +47,8 @@ impl Files {
 
     /// Whether some file is there that is not good and once was.
     pub(super) fn may_miss(&self) -> bool {
-        let files = self.present.iter().flatten();
-        files.into_iter().any(|(file, held)| held.is_none() && self.remembered(file).is_some())
+        let mut files = self.present.iter().flatten();
+        files.any(|(file, held)| held.is_none() && self.remembered(file).is_some())
     }
 
     /// What is to be noted, as far as it is kept; `None` if nothing is new. A file that is there

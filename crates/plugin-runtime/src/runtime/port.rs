@@ -76,7 +76,7 @@ impl Plugins for PluginRuntime {
     }
 
     fn may_convert(&self, plugin: &PluginDigest) -> Result<(), PluginFault> {
-        self.trust(&*self.find(plugin)?)
+        self.trust(&self.find(plugin)?)
     }
 
     async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
