@@ -286,6 +286,7 @@ fn plugin_config(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<plugi
     };
     Ok(plugin_runtime::Config {
         deadline: Duration::from_millis(plugins.deadline_milliseconds),
+        request: Duration::from_millis(plugins.request_milliseconds),
         memory_bytes: plugins.memory_mib << 20,
         compile_costs: plugin_runtime::CompileCosts {
             cpu_seconds: plugins.compile_cpu_seconds,

@@ -26,9 +26,9 @@ pub use jobs::{
 pub use logs::{LogEndView, LogLineView, LogNoteView};
 pub use plugins::{
     CanaryRequest, CanaryView, InterpreterList, InterpreterState, InterpreterView, KeptVersionView,
-    PinRequest, PluginDetail, PluginEventPage, PluginEventView, PluginList, PluginVersionView,
-    RejectedFileView, RouteView, UsageView, Verdict, VerificationItem, VerificationView,
-    VersionState,
+    LastGoodView, PinRequest, PluginDetail, PluginEventPage, PluginEventView, PluginList,
+    PluginVersionView, RejectedFileView, RouteView, UsageView, Verdict, VerificationItem,
+    VerificationView, VersionState,
 };
 pub use problem::{ErrorCode, FieldProblem, Problem};
 pub use render::{ChangeView, ManifestView, ManifestsView, RenderView};

@@ -171,6 +171,19 @@ pub struct RejectedFileView {
     pub sha256: Option<String>,
     /// Why, as a sentence.
     pub reason: String,
+    /// The version that stays in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<LastGoodView>,
+}
+
+/// What a file held when it was last good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastGoodView {
+    /// Its semantic version.
+    pub version: String,
+    /// sha-256 of its component, in hex.
+    pub sha256: String,
 }
 
 /// What operators decided about the versions of a plugin.

@@ -58,6 +58,8 @@ pub enum ErrorCode {
     PluginFault,
     /// The plugin ran longer than allowed.
     PluginTimeout,
+    /// No trusted key signed the version, and only signed ones may convert.
+    PluginUntrusted,
     /// The plugin broke its sandbox too often and is not called.
     PluginQuarantined,
     /// The plugin made manifests that the host's rules forbid.
@@ -103,6 +105,7 @@ impl ErrorCode {
         Self::Internal,
         Self::PluginFault,
         Self::PluginTimeout,
+        Self::PluginUntrusted,
         Self::PluginQuarantined,
         Self::ManifestsRefused,
         Self::Overloaded,
@@ -140,6 +143,7 @@ impl ErrorCode {
             Self::Internal => "internal",
             Self::PluginFault => "plugin-fault",
             Self::PluginTimeout => "plugin-timeout",
+            Self::PluginUntrusted => "plugin-untrusted",
             Self::PluginQuarantined => "plugin-quarantined",
             Self::ManifestsRefused => "manifests-refused",
             Self::Overloaded => "overloaded",
@@ -168,7 +172,10 @@ impl ErrorCode {
             | Self::RouteNotFound => 404,
             Self::KindNotReadable => 403,
             Self::MethodNotAllowed => 405,
-            Self::NameTaken | Self::WrongState | Self::PluginRouteConflict => 409,
+            Self::NameTaken
+            | Self::WrongState
+            | Self::PluginRouteConflict
+            | Self::PluginUntrusted => 409,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::JobDeleted => 410,
@@ -213,6 +220,7 @@ impl ErrorCode {
             Self::Internal => "Internal error",
             Self::PluginFault => "The plugin failed",
             Self::PluginTimeout => "The plugin took too long",
+            Self::PluginUntrusted => "The plugin is not signed by a trusted key",
             Self::PluginQuarantined => "The plugin is in quarantine",
             Self::ManifestsRefused => "The plugin's manifests were refused",
             Self::Overloaded => "Too many requests at once",

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use conditional_trait_gen::trait_gen;
 use sqlx::{Database, FromRow, Postgres, Sqlite};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use training::clock::Clock as _;
-use training::id::{Namespace, PluginDigest};
+use training::id::{Namespace, PluginDigest, Sha256Digest};
 use training::ports::{
-    Canary, ComponentArchive, KeptComponent, KeptVersion, Moved, NewPluginEvent, PluginEvent,
-    PluginRegistry, Route, StoreError,
+    Canary, ComponentArchive, FileNotes, KeptComponent, KeptVersion, Moved, NewPluginEvent,
+    PluginEvent, PluginRegistry, Route, StoreError,
 };
 
 use crate::backend::postgres::PostgresBackend;
@@ -25,6 +25,14 @@ row!(
         version: String,
         size: i64,
         first_seen: i64,
+    }
+);
+
+row!(
+    /// What a file held when it was last good.
+    FileRow of "plugin_files" {
+        file: String,
+        digest: String,
     }
 );
 
@@ -192,6 +200,79 @@ impl Write<Db> for Keep {
     }
 }
 
+/// [`ComponentArchive::keep_signature`].
+struct KeepSignature {
+    digest: PluginDigest,
+    text: String,
+    first_seen: i64,
+}
+
+#[trait_gen(Db -> Postgres, Sqlite)]
+#[async_trait]
+impl Write<Db> for KeepSignature {
+    type Answer = ();
+
+    async fn run(
+        &self,
+        connection: &mut <Db as Database>::Connection,
+    ) -> Result<Outcome<()>, StoreError> {
+        sqlx::query(
+            "INSERT INTO plugin_signatures (digest, text_digest, first_seen, text) \
+             VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (digest, text_digest) DO NOTHING",
+        )
+        .bind(self.digest.to_string())
+        .bind(Sha256Digest::of(&self.text).to_string())
+        .bind(self.first_seen)
+        .bind(&self.text)
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
+        Ok(Outcome::Keep(()))
+    }
+}
+
+/// [`ComponentArchive::note_files`].
+struct NoteFiles {
+    notes: FileNotes,
+    noted_at: i64,
+}
+
+#[trait_gen(Db -> Postgres, Sqlite)]
+#[async_trait]
+impl Write<Db> for NoteFiles {
+    type Answer = ();
+
+    async fn run(
+        &self,
+        connection: &mut <Db as Database>::Connection,
+    ) -> Result<Outcome<()>, StoreError> {
+        for (file, digest) in &self.notes.gone {
+            sqlx::query("DELETE FROM plugin_files WHERE file = $1 AND digest = $2")
+                .bind(free_text(file))
+                .bind(digest.to_string())
+                .execute(&mut *connection)
+                .await
+                .map_err(error::store)?;
+        }
+        for (file, digest) in &self.notes.held {
+            sqlx::query(
+                "INSERT INTO plugin_files (file, digest, noted_at) \
+                 VALUES ($1, $2, $3) \
+                 ON CONFLICT (file) DO UPDATE SET \
+                 digest = excluded.digest, noted_at = excluded.noted_at",
+            )
+            .bind(free_text(file))
+            .bind(digest.to_string())
+            .bind(self.noted_at)
+            .execute(&mut *connection)
+            .await
+            .map_err(error::store)?;
+        }
+        Ok(Outcome::Keep(()))
+    }
+}
+
 /// [`PluginRegistry::record`].
 struct Record {
     events: Vec<PluginEventRow>,
@@ -329,6 +410,52 @@ impl ComponentArchive for SqlStore<B> {
             .fetch_optional(self.backend.reading())
             .await
             .map_err(error::store)
+    }
+
+    async fn keep_signature(&self, digest: &PluginDigest, text: &str) -> Result<(), StoreError> {
+        let first_seen = self.clock.now().as_microsecond();
+        let write = KeepSignature { digest: *digest, text: free_text(text), first_seen };
+        self.backend.write(write).await
+    }
+
+    async fn signatures(&self, digest: &PluginDigest) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT text \
+             FROM plugin_signatures \
+             WHERE digest = $1 \
+             ORDER BY first_seen DESC, text_digest \
+             LIMIT 16",
+        )
+        .bind(digest.to_string())
+        .fetch_all(self.backend.reading())
+        .await
+        .map_err(error::store)
+    }
+
+    async fn last_good(&self) -> Result<BTreeMap<String, PluginDigest>, StoreError> {
+        let rows = sqlx::query("SELECT file, digest FROM plugin_files")
+            .fetch_all(self.backend.reading())
+            .await
+            .map_err(error::store)?;
+        let read = rows.iter().map(|row| {
+            let FileRow { file, digest } = rows::read::<FileRow, _>(row)?;
+            let row = Origin { table: FileRow::TABLE, id: &file };
+            let digest = row.get("digest", PluginDigest::parse(&digest).ok())?;
+            Ok((file, digest))
+        });
+        read.collect()
+    }
+
+    async fn note_files(&self, notes: &FileNotes) -> Result<(), StoreError> {
+        if notes.held.is_empty() && notes.gone.is_empty() {
+            return Ok(());
+        }
+        // In one order everywhere, so that two hosts never wait for each other.
+        let mut notes = notes.clone();
+        notes.held.sort();
+        notes.gone.sort();
+        let noted_at = self.clock.now().as_microsecond();
+        self.backend.write(NoteFiles { notes, noted_at }).await
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::{Config, Isolation};
 use crate::engine;
 use crate::error::{LoadError, StartError};
 use crate::limits::{CallLimits, SLOT_WAIT};
+use crate::patience::Wait;
 use crate::runners::{Loadable, Runners};
 use crate::sandbox::{Call, Checked, Fault, Guest, Run, Sandboxes};
 use crate::worker::run::contents;
@@ -107,7 +108,7 @@ impl Backend {
                 let component = component.map_err(|reason| LoadError::NotAComponent { reason })?;
                 let guest = sandboxes.link(&component)?;
                 let contents = contents(sandboxes.engine(), &component);
-                let run = match slot(slots).await {
+                let run = match slot(slots, &Wait::default()).await {
                     Some(_slot) => sandboxes.describe(&guest).await,
                     None => no_slot(),
                 };
@@ -122,42 +123,55 @@ impl Backend {
     }
 
     /// Calls a function of a component.
-    pub(crate) async fn call<R>(&self, handle: &Handle, call: Call, json: String) -> Run<R>
+    pub(crate) async fn call<R>(
+        &self,
+        handle: &Handle,
+        call: Call,
+        json: String,
+        wait: &Wait,
+    ) -> Run<R>
     where
         R: Lift + DeserializeOwned + Send + Sync + 'static,
     {
         match (self, handle) {
             (Self::Here { sandboxes, slots, .. }, Handle::Here(guest)) => {
-                let Some(_slot) = slot(slots).await else { return no_slot() };
+                let Some(_slot) = slot(slots, wait).await else { return no_slot() };
+                wait.begin();
                 sandboxes.call(guest, call, &json).await
             }
             (Self::Apart(runners), Handle::Apart(component)) => {
-                runners.call(component.clone(), call, json).await
+                runners.call(component.clone(), call, json, wait).await
             }
             _ => elsewhere(),
         }
     }
 
     /// Calls `validate` of a component and, if it finds nothing, `convert`.
-    pub(crate) async fn validate_and_convert(&self, handle: &Handle, json: String) -> Checked {
+    pub(crate) async fn validate_and_convert(
+        &self,
+        handle: &Handle,
+        json: String,
+        wait: &Wait,
+    ) -> Checked {
         match (self, handle) {
             (Self::Here { sandboxes, slots, .. }, Handle::Here(guest)) => {
-                let Some(_slot) = slot(slots).await else { return (no_slot(), None) };
+                let Some(_slot) = slot(slots, wait).await else { return (no_slot(), None) };
+                wait.begin();
                 sandboxes.validate_and_convert(guest, &json).await
             }
             (Self::Apart(runners), Handle::Apart(component)) => {
-                runners.validate_and_convert(component.clone(), json).await
+                runners.validate_and_convert(component.clone(), json, wait).await
             }
             _ => (elsewhere(), None),
         }
     }
 }
 
-async fn slot(slots: &Semaphore) -> Option<tokio::sync::SemaphorePermit<'_>> {
+async fn slot<'a>(slots: &'a Semaphore, wait: &Wait) -> Option<tokio::sync::SemaphorePermit<'a>> {
     if let Ok(slot) = slots.try_acquire() {
         return Some(slot);
     }
-    tokio::time::timeout(SLOT_WAIT, slots.acquire()).await.ok()?.ok()
+    tokio::time::timeout_at(wait.at_most(SLOT_WAIT), slots.acquire()).await.ok()?.ok()
 }
 
 fn no_slot<R>() -> Run<R> {

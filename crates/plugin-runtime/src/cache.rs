@@ -3,6 +3,7 @@
 //! wrote and authenticated: they lie in a private directory, and each carries a MAC under a secret
 //! that never leaves that directory. Runners see the folder `code` in it and nothing else.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
@@ -14,12 +15,13 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use training::clock::{IdSource, RandomIds};
+use training::clock::{Clock as _, IdSource, RandomIds, SystemClock};
 use training::{PluginDigest, Sha256Digest};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Entries that are kept; the oldest go first. At about 2 MiB each that is half a GiB.
+/// Entries that are kept; those that were not asked for the longest go first, and none that is in
+/// use. At about 2 MiB each that is half a GiB.
 const MOST_ENTRIES: usize = 256;
 
 /// The folder that runners see.
@@ -93,7 +95,7 @@ impl Cache {
         if owned.uid() != mine || secret_owner.uid() != mine {
             return Err("it belongs to another user".to_owned());
         }
-        cache.prune(written.modified().map_err(wrong)?);
+        cache.tidy(written.modified().map_err(wrong)?);
         Ok(cache)
     }
 
@@ -111,6 +113,9 @@ impl Cache {
             tracing::warn!("Compiled code in {} is damaged; compiling again", path.display());
             return None;
         }
+        // It is younger now than what nobody asks for. Not to be able to say so costs nothing now.
+        let now = SystemTime::from(SystemClock.now());
+        drop(File::open(&path).and_then(|file| file.set_modified(now)));
         Some(self.code(digest))
     }
 
@@ -155,34 +160,42 @@ impl Cache {
         mac
     }
 
-    /// Removes temporary files of a crash, and the oldest entries beyond the bound. A temporary
-    /// file may be in use by another process that shares the directory; after an hour it is not.
-    fn prune(&self, now: SystemTime) {
+    /// Removes temporary files of a crash. One may be in use by another process that shares the
+    /// directory; after an hour it is not.
+    fn tidy(&self, now: SystemTime) {
         const LONGEST_USE: Duration = Duration::from_hours(1);
-        let mut entries = Vec::new();
-        let files = [self.dir.clone(), self.code_dir()].map(fs::read_dir);
-        for entry in files.into_iter().flatten().flatten().flatten() {
-            let path = entry.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => {
-                    let modified = entry.metadata().and_then(|meta| meta.modified());
-                    let age = modified.ok().and_then(|time| now.duration_since(time).ok());
-                    if age.is_some_and(|age| age > LONGEST_USE) {
-                        drop(fs::remove_file(&path));
-                    }
-                }
-                Some("cwasm") => {
-                    entries.push((entry.metadata().and_then(|meta| meta.modified()).ok(), path));
-                }
-                _ => {}
+        for (path, modified) in self.files("tmp") {
+            let age = modified.and_then(|time| now.duration_since(time).ok());
+            if age.is_some_and(|age| age > LONGEST_USE) {
+                drop(fs::remove_file(&path));
             }
         }
-        entries.sort();
+    }
+
+    /// Removes entries beyond the bound, but none of these components: a runner that is started
+    /// later maps their files.
+    pub(crate) fn prune(&self, in_use: &HashSet<PluginDigest>) {
+        let keep: HashSet<PathBuf> =
+            in_use.iter().map(|digest| self.path(digest, "cwasm")).collect();
+        let mut entries = self.files("cwasm");
         let surplus = entries.len().saturating_sub(MOST_ENTRIES);
-        for (_, path) in entries.into_iter().take(surplus) {
+        entries.retain(|(path, _)| !keep.contains(path));
+        entries.sort_by_key(|(path, modified)| (*modified, path.clone()));
+        for (path, _) in entries.into_iter().take(surplus) {
             drop(fs::remove_file(path.with_extension("mac")));
             drop(fs::remove_file(path));
         }
+    }
+
+    /// Files with this extension, and when they were changed last.
+    fn files(&self, extension: &str) -> Vec<(PathBuf, Option<SystemTime>)> {
+        let dirs = [self.dir.clone(), self.code_dir()].map(fs::read_dir);
+        let entries = dirs.into_iter().flatten().flatten().flatten();
+        let wanted = entries.filter(|entry| {
+            entry.path().extension().and_then(|extension| extension.to_str()) == Some(extension)
+        });
+        let modified = |entry: &fs::DirEntry| entry.metadata().and_then(|meta| meta.modified());
+        wanted.map(|entry| (entry.path(), modified(&entry).ok())).collect()
     }
 }
 
@@ -233,5 +246,51 @@ impl Hasher for ShaHasher {
 
     fn finish(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(number: usize) -> PluginDigest {
+        PluginDigest::of(number.to_string())
+    }
+
+    /// A full cache whose entries were last asked for in the order of their numbers.
+    fn full(dir: &Path) -> Cache {
+        let cache = Cache::open(Some(dir), &crate::engine::compiler().unwrap()).unwrap();
+        for number in 0..MOST_ENTRIES + 10 {
+            cache.keep(&digest(number), b"code").unwrap();
+            let file = File::open(cache.path(&digest(number), "cwasm")).unwrap();
+            let age = Duration::from_secs(1_000_000 + number as u64);
+            file.set_modified(SystemTime::UNIX_EPOCH + age).unwrap();
+        }
+        cache
+    }
+
+    #[test]
+    fn entries_in_use_are_kept_however_old_and_the_oldest_others_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = full(dir.path());
+        cache.prune(&HashSet::from([digest(0), digest(3)]));
+        let there = |number| cache.find(&digest(number)).is_some();
+        assert!(there(0) && there(3));
+        let gone: Vec<usize> = (0..MOST_ENTRIES + 10).filter(|number| !there(*number)).collect();
+        assert_eq!(gone, [1, 2, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(cache.files("mac").len(), MOST_ENTRIES);
+    }
+
+    #[test]
+    fn what_was_asked_for_lately_outlives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(full(dir.path()).find(&digest(0)).is_some());
+        let cache = Cache::open(Some(dir.path()), &crate::engine::compiler().unwrap()).unwrap();
+        // A start does not know yet what it will use.
+        assert_eq!(cache.files("cwasm").len(), MOST_ENTRIES + 10);
+        cache.prune(&HashSet::new());
+        assert!(cache.find(&digest(0)).is_some());
+        assert!(cache.find(&digest(1)).is_none());
+        assert_eq!(cache.files("cwasm").len(), MOST_ENTRIES);
     }
 }

@@ -131,12 +131,27 @@ impl Catalog {
         versions.extend(others.map(|plugin| self.version(&plugin.info.name, plugin)));
         // Stable: versions of one name keep their order, the retired come last.
         versions.sort_by(|a, b| a.info.name.cmp(&b.info.name));
-        let rejected = self.parts.failures.iter().map(|failure| RejectedFile {
-            file: failure.file.clone(),
-            digest: failure.digest,
-            reason: failure.reason.clone(),
-        });
+        let rejected = self.parts.failures.iter().map(|failure| self.rejected(failure));
         CatalogView { versions, rejected: rejected.collect() }
+    }
+
+    /// A file that did not become a plugin, and what stays in its place.
+    fn rejected(&self, failure: &LoadFailure) -> RejectedFile {
+        let LoadFailure { file, digest, reason, conflict } = failure.clone();
+        // A file that only came second is in nobody's place.
+        let stays = self.parts.entries.iter().filter(|_| !conflict);
+        let mut stays = stays.filter(|entry| entry.file == file || entry.waits_for.contains(&file));
+        let last_good = stays.next().map(|entry| Arc::clone(&entry.plugin.info));
+        let reason = match &last_good {
+            Some(info) => {
+                let (state, _) = self.state(&info.name, info.digest);
+                let serves = matches!(state, VersionState::Active | VersionState::Canary);
+                let does = if serves { "serving" } else { "holding on to" };
+                format!("{reason}; {does} the last good version, {}", info.version)
+            }
+            None => reason,
+        };
+        RejectedFile { file, digest, reason, last_good }
     }
 
     /// The plugin that serves an algorithm to this audience.
@@ -347,6 +362,12 @@ impl Catalog {
         if let Some(reason) = self.quarantine(&digest) {
             return (VersionState::Quarantined, reason.to_owned());
         }
+        let unsigned = self.by_digest.get(&digest).filter(|plugin| {
+            self.parts.signed_only && matches!(**plugin.signature.load(), Signature::Unsigned)
+        });
+        if unsigned.is_some() {
+            return (VersionState::Standby, "No trusted key signed it.".to_owned());
+        }
         let Some(family) = self.families.get(name) else {
             return (VersionState::Standby, "Another plugin serves its algorithms.".to_owned());
         };
@@ -362,9 +383,7 @@ impl Catalog {
             return (VersionState::Canary, trial(canary));
         }
         if family.versions.iter().any(|plugin| plugin.info.digest == digest) {
-            let able = family.able.contains(&digest);
-            let why = if able { "Another version serves." } else { "No trusted key signed it." };
-            (VersionState::Standby, why.to_owned())
+            (VersionState::Standby, "Another version serves.".to_owned())
         } else {
             (VersionState::Retired, "Its file is gone; only its jobs still reach it.".to_owned())
         }

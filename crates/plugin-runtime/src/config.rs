@@ -16,6 +16,9 @@ use crate::signature::TrustedKey;
 pub const DEFAULT_CONCURRENT: u32 = 32;
 /// Longest call.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(1500);
+/// Time that all calls of one request may take together: a place in the queue, rules across fields,
+/// and the conversion, each at its worst.
+pub(crate) const DEFAULT_REQUEST: Duration = Duration::from_secs(4);
 /// Memory of one call.
 pub const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 
@@ -54,6 +57,9 @@ pub struct Config {
     pub max_concurrent: u32,
     /// Longest call, in wall-clock time.
     pub deadline: Duration,
+    /// How long a request waits for all its calls together, with all that they wait for; at least
+    /// as long as one call may take.
+    pub request: Duration,
     /// Memory of one call, summed over its linear memories.
     pub memory_bytes: usize,
     /// Lost processes of one plugin that are closer to each other count once; see
@@ -80,6 +86,7 @@ impl Config {
             compile_costs: CompileCosts::default(),
             max_concurrent: DEFAULT_CONCURRENT,
             deadline: DEFAULT_DEADLINE,
+            request: DEFAULT_REQUEST,
             memory_bytes: DEFAULT_MEMORY_BYTES,
             strikes_apart: DEFAULT_STRIKES_APART,
             settings: BTreeMap::new(),
@@ -107,6 +114,9 @@ impl Config {
         }
         if self.deadline < Duration::from_millis(10) || self.deadline > Duration::from_mins(1) {
             return wrong("the deadline of a call must be 10 ms to 60 s");
+        }
+        if self.request < Duration::from_millis(10) || self.request > Duration::from_mins(5) {
+            return wrong("the time of a request must be 10 ms to 300 s");
         }
         if self.memory_bytes < 1 << 20 || self.memory_bytes > 1 << 30 {
             return wrong("the memory of a call must be 1 MiB to 1 GiB");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::SLOT_WAIT;
+use crate::patience::Wait;
 
 /// How long a plugin that timed out or crashed gets one sandbox only.
 const PENALTY: Duration = Duration::from_mins(1);
@@ -47,9 +48,10 @@ impl Gate {
     }
 
     /// Takes a place. `None` if none became free in time.
-    pub(crate) async fn enter(&self) -> Option<Place> {
-        let narrow = if self.is_narrow() { Some(self.wait(&self.narrow).await?) } else { None };
-        Some(Place { _place: self.wait(&self.places).await?, _narrow: narrow })
+    pub(crate) async fn enter(&self, wait: &Wait) -> Option<Place> {
+        let narrow =
+            if self.is_narrow() { Some(self.wait(&self.narrow, wait).await?) } else { None };
+        Some(Place { _place: self.wait(&self.places, wait).await?, _narrow: narrow })
     }
 
     /// Remembers that a call timed out or crashed.
@@ -61,12 +63,13 @@ impl Gate {
         self.lock().is_some_and(|until| Instant::now() < until)
     }
 
-    async fn wait(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    async fn wait(&self, places: &Arc<Semaphore>, wait: &Wait) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return Some(place);
         }
         let _waiting = Waiting::join(&self.waiting, self.most_waiting)?;
-        tokio::time::timeout(SLOT_WAIT, Arc::clone(places).acquire_owned()).await.ok()?.ok()
+        let until = wait.at_most(SLOT_WAIT);
+        tokio::time::timeout_at(until, Arc::clone(places).acquire_owned()).await.ok()?.ok()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
@@ -97,36 +100,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn plugin_gets_half_of_the_sandboxes() {
+        let wait = Wait::default();
         let gate = Gate::new(4);
-        let first = gate.enter().await.unwrap();
-        let _second = gate.enter().await.unwrap();
-        assert!(gate.enter().await.is_none());
+        let first = gate.enter(&wait).await.unwrap();
+        let _second = gate.enter(&wait).await.unwrap();
+        assert!(gate.enter(&wait).await.is_none());
         drop(first);
-        assert!(gate.enter().await.is_some());
+        assert!(gate.enter(&wait).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn plugin_that_misbehaved_gets_one() {
+        let wait = Wait::default();
         let gate = Gate::new(8);
         gate.narrow();
-        let first = gate.enter().await.unwrap();
-        assert!(gate.enter().await.is_none());
+        let first = gate.enter(&wait).await.unwrap();
+        assert!(gate.enter(&wait).await.is_none());
         drop(first);
-        assert!(gate.enter().await.is_some());
+        assert!(gate.enter(&wait).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn queue_is_bounded_and_forgets_who_left() {
+        let wait = Wait::default();
         let gate = Gate::new(2);
-        let _place = gate.enter().await.unwrap();
-        let mut queue: Vec<_> = (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter())).collect();
+        let _place = gate.enter(&wait).await.unwrap();
+        let mut queue: Vec<_> =
+            (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter(&wait))).collect();
         for waiting in &mut queue {
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         }
-        let mut late = Box::pin(gate.enter());
+        let mut late = Box::pin(gate.enter(&wait));
         assert!(matches!(futures_util::poll!(late.as_mut()), std::task::Poll::Ready(None)));
         queue.pop();
-        let mut next = Box::pin(gate.enter());
+        let mut next = Box::pin(gate.enter(&wait));
         assert!(futures_util::poll!(next.as_mut()).is_pending());
     }
 }

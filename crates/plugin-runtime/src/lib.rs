@@ -34,6 +34,7 @@ mod guest_log;
 mod input;
 mod limits;
 mod loader;
+mod patience;
 mod plugin;
 mod process;
 mod runners;

@@ -131,7 +131,13 @@ impl Loader {
         }
         let code = self.compiler.compile(bytes.to_vec()).await?;
         let cache = Arc::clone(&self.cache);
-        let kept = spawn_blocking(move || cache.keep(&digest, &code)).await;
+        let in_use: HashSet<PluginDigest> = self.lock().keys().copied().collect();
+        let keep = move || {
+            let kept = cache.keep(&digest, &code);
+            cache.prune(&in_use);
+            kept
+        };
+        let kept = spawn_blocking(keep).await;
         let lost = |reason: String| LoadError::Compiler { reason };
         kept.map_err(|error| lost(error.to_string()))?
             .map_err(|error| lost(format!("its code cannot be written: {error}")))

@@ -22,6 +22,7 @@ use crate::compiler::read_frame;
 use crate::error::LoadError;
 use crate::finish::finish;
 use crate::limits::{COMPONENTS, CallLimits, SLOT_WAIT};
+use crate::patience::Wait;
 use crate::process;
 use crate::sandbox::{Call, Checked, Fault, Run};
 use crate::walls::Walls;
@@ -114,11 +115,15 @@ impl Runners {
         self: &Arc<Self>,
         component: Loadable,
     ) -> Result<(Contents, Run<Description>), LoadError> {
-        let Some(slot) = self.slot().await else { return Ok((Contents::default(), no_slot())) };
+        let wait = Wait::default();
+        let Some(slot) = self.slot(&wait).await else {
+            return Ok((Contents::default(), no_slot()));
+        };
         let this = Arc::clone(self);
         let exchange = async move {
             let mut contents = None;
-            let run = this.exchange(slot, &component, Call::Describe, "", &mut contents).await;
+            let call = Call::Describe;
+            let run = this.exchange(slot, &component, call, "", &wait, &mut contents).await;
             (contents, run)
         };
         let (contents, run) = finish(&self.tasks, exchange).await;
@@ -132,10 +137,12 @@ impl Runners {
         component: Loadable,
         call: Call,
         json: String,
+        wait: &Wait,
     ) -> Run<R> {
-        let Some(slot) = self.slot().await else { return no_slot() };
-        let this = Arc::clone(self);
-        let exchange = async move { this.exchange(slot, &component, call, &json, &mut None).await };
+        let Some(slot) = self.slot(wait).await else { return no_slot() };
+        let (this, wait) = (Arc::clone(self), wait.clone());
+        let exchange =
+            async move { this.exchange(slot, &component, call, &json, &wait, &mut None).await };
         // A caller that goes away must not leave half a message behind.
         answer(finish(&self.tasks, exchange).await)
     }
@@ -145,10 +152,12 @@ impl Runners {
         self: &Arc<Self>,
         component: Loadable,
         json: String,
+        wait: &Wait,
     ) -> Checked {
-        let Some(slot) = self.slot().await else { return (no_slot(), None) };
-        let (this, call) = (Arc::clone(self), Call::ValidateAndConvert);
-        let exchange = async move { this.exchange(slot, &component, call, &json, &mut None).await };
+        let Some(slot) = self.slot(wait).await else { return (no_slot(), None) };
+        let (this, call, wait) = (Arc::clone(self), Call::ValidateAndConvert, wait.clone());
+        let exchange =
+            async move { this.exchange(slot, &component, call, &json, &wait, &mut None).await };
         let called = match finish(&self.tasks, exchange).await {
             Ok(called) => called,
             Err(fault) => return (Run::without_answer(fault), None),
@@ -160,12 +169,13 @@ impl Runners {
         (validated, Some(only(rest)))
     }
 
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+    async fn slot(&self, wait: &Wait) -> Option<OwnedSemaphorePermit> {
         let slots = &self.slots;
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
             return Some(slot);
         }
-        tokio::time::timeout(SLOT_WAIT, Arc::clone(slots).acquire_owned()).await.ok()?.ok()
+        let until = wait.at_most(SLOT_WAIT);
+        tokio::time::timeout_at(until, Arc::clone(slots).acquire_owned()).await.ok()?.ok()
     }
 
     /// One call on one runner. The slot is held until a runner stands ready for the next.
@@ -175,6 +185,7 @@ impl Runners {
         component: &Loadable,
         call: Call,
         json: &str,
+        wait: &Wait,
         contents: &mut Option<Result<Contents, Unfit>>,
     ) -> Result<Called, Fault> {
         let mut runner = match self.take(&component.digest) {
@@ -184,6 +195,7 @@ impl Runners {
                 Fault::NoSlot
             })?,
         };
+        wait.begin();
         let functions = if call == Call::ValidateAndConvert { 2 } else { 1 };
         let patience = functions * self.limits.deadline + SILENCE;
         let talk = tokio::time::timeout(patience, runner.talk(component, call, json, contents));

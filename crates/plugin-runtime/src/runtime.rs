@@ -2,9 +2,12 @@
 //! keeps the catalog, and calls plugins. The port itself is in `port.rs`.
 
 mod archive;
+mod calls;
+mod files;
 mod port;
+mod request;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -17,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use training::PluginDigest;
 use training::clock::{Clock as _, SystemClock};
-use training::ports::PluginInfo;
+use training::ports::{PluginInfo, Signature};
 
 use crate::backend::Backend;
 use crate::cache::Cache;
@@ -86,12 +89,15 @@ struct Todo {
     file: String,
     digest: PluginDigest,
     bytes: Option<Vec<u8>>,
+    signature_text: Option<String>,
 }
 
 /// What a look found.
 #[derive(Debug, Default)]
 struct Looked {
     todo: Vec<Todo>,
+    /// What bad files held when they were last good, and that is not loaded.
+    missing: Vec<PluginDigest>,
     /// Whether some file is still being written.
     unsettled: bool,
 }
@@ -200,8 +206,8 @@ impl PluginRuntime {
                     Looked::default()
                 }
             };
-            let missing = self.catalog.load().wanted();
-            for digest in missing.into_iter().filter(|digest| self.is_due(digest)) {
+            let missing = self.catalog.load().wanted().into_iter().chain(looked.missing);
+            for digest in missing.filter(|digest| self.is_due(digest)) {
                 if loading.len() < LOADS && under_way.insert(digest) {
                     let this = Arc::clone(&self);
                     loading.spawn(async move {
@@ -220,7 +226,11 @@ impl PluginRuntime {
             }
             let pause = if looked.unsettled { LOOK_AGAIN } else { LOOK };
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {
+                    // A file that was removed a moment ago must not come back after a restart.
+                    self.archive_loaded().await;
+                    return;
+                }
                 () = watch.changed() => {}
                 () = tokio::time::sleep(pause) => {
                     watch.arm();
@@ -235,9 +245,10 @@ impl PluginRuntime {
         }
     }
 
-    /// Whether a component that a route names is worth a try.
+    /// Whether a component of the archive is worth a try.
     fn is_due(&self, digest: &PluginDigest) -> bool {
-        self.loader.known(digest).is_none_or(|(_, over)| over)
+        let failed = self.loader.known(digest).is_some_and(|(_, over)| !over);
+        !failed && !self.archive.refuses(digest)
     }
 
     /// Forgets a component whose compiled code is gone.
@@ -293,6 +304,7 @@ impl PluginRuntime {
         let mut looked = Looked::default();
         let (mut entries, mut failures, mut pending) = (Vec::new(), Vec::new(), Vec::new());
         let present: HashSet<String> = seen.iter().map(|seen| seen.file.clone()).collect();
+        let mut held: BTreeMap<String, Option<PluginDigest>> = BTreeMap::new();
         let mut digests: HashSet<PluginDigest> = before.digests().collect();
         for Seen { file, content } in seen {
             let digest = content.as_ref().ok().map(|content| content.digest);
@@ -306,19 +318,45 @@ impl PluginRuntime {
                 |reason| LoadFailure { file: file.clone(), digest, reason, conflict: false };
             match known {
                 Ok(Some(plugin)) => {
+                    held.insert(file.clone(), digest);
                     entries.push(Entry { file, plugin, waits_for: Vec::new() });
                     continue;
                 }
                 Ok(None) => pending.push(file.clone()),
                 Err(reason) => failures.push(failed(reason)),
             }
-            entries.extend(before.held_by(&file).cloned());
+            held.insert(file.clone(), None);
+            match before.held_by(&file) {
+                Some(entry) => entries.push(entry.clone()),
+                None => self.remember(&before, file, &mut entries, &mut looked.missing),
+            }
         }
+        self.archive.saw(held);
         let failing: Vec<&str> = failures.iter().map(|failure| &*failure.file).collect();
         entries.extend(before.waiting(&present, &pending, &failing));
         self.loader.keep_only(&digests);
         self.swap(|catalog| catalog.after_reload(entries.clone(), failures.clone()));
         Ok(looked)
+    }
+
+    /// What a file held when it was last good, perhaps before a restart: its entry, or that it is
+    /// still to be fetched.
+    fn remember(
+        &self,
+        before: &Catalog,
+        file: String,
+        entries: &mut Vec<Entry>,
+        missing: &mut Vec<PluginDigest>,
+    ) {
+        let Some(digest) = self.archive.remembered(&file) else { return };
+        match before.by_digest(&digest) {
+            Some(plugin) if !self.is_trusted(plugin) => {}
+            Some(plugin) => {
+                let plugin = Arc::clone(plugin);
+                entries.push(Entry { file, plugin, waits_for: Vec::new() });
+            }
+            None => missing.push(digest),
+        }
     }
 
     /// The plugin that a file holds; `None` if it is still to be loaded or still being written. A
@@ -330,21 +368,24 @@ impl PluginRuntime {
         content: Content,
         todo: &mut Vec<Todo>,
     ) -> Result<Option<Arc<LoadedPlugin>>, String> {
-        let Content { digest, bytes, signature, settled } = content;
+        let Content { digest, bytes, signature, signature_text, settled } = content;
         let signature = match signature {
             Ok(signature) => signature,
             // A signature may follow its file. What was already refused stays so until then.
             Err(_) if !settled && !before.refuses(file, &digest) => return Ok(None),
             Err(reason) => return Err(LoadError::Unsigned { reason }.to_string()),
         };
-        let known = self.loader.known(&digest);
+        // What is being kept serves when it is.
+        let known = self.loader.known(&digest).filter(|_| !self.archive.is_loading(&digest));
         if settled && known.as_ref().is_none_or(|(_, over)| *over) {
             // Only so many are loaded at a time; the rest need not lie in memory until then.
             let bytes = bytes.filter(|_| todo.len() < LOADS);
-            todo.push(Todo { file: file.to_owned(), digest, bytes });
+            let signature_text = signature_text.clone();
+            todo.push(Todo { file: file.to_owned(), digest, bytes, signature_text });
         }
         match known {
             Some((Ok(plugin), _)) => {
+                self.archive.sign(digest, signature_text);
                 if **plugin.signature.load() != signature {
                     plugin.signature.store(Arc::new(signature));
                 }
@@ -355,9 +396,16 @@ impl PluginRuntime {
         }
     }
 
+    /// Whether a version may convert: where signatures are required, it needs one that counts.
+    fn is_trusted(&self, plugin: &LoadedPlugin) -> bool {
+        !self.config.require_signature
+            || matches!(**plugin.signature.load(), Signature::Trusted { .. })
+    }
+
     /// Loads what a look found, and says which it was.
     async fn load(&self, todo: Todo) -> PluginDigest {
-        let Todo { file, digest, bytes } = todo;
+        let Todo { file, digest, bytes, signature_text } = todo;
+        let _until_kept = self.archive.loading(digest);
         let bytes = match (bytes, &self.directory) {
             (Some(bytes), _) => Some(bytes),
             (None, Some(directory)) => {
@@ -375,6 +423,7 @@ impl PluginRuntime {
             let loaded = self.loader.load(digest, &bytes, &file).await;
             if let Ok(plugin) = loaded {
                 self.archive.add(&plugin, bytes);
+                self.archive.sign(digest, signature_text);
                 self.archive_loaded().await;
             }
         }

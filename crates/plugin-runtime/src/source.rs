@@ -13,7 +13,7 @@ use training::{PluginDigest, Timestamp};
 
 use crate::error::LoadError;
 use crate::limits::COMPONENT_BYTES;
-use crate::signature::{self, SIGNATURE_BYTES, TrustedKey};
+use crate::signature::{self, SIGNATURE_BYTES, SignatureError, Signer, TrustedKey};
 use crate::watch::Finished;
 
 /// What follows the name of a file in the name of its signature.
@@ -70,6 +70,8 @@ pub(crate) struct Content {
     pub(crate) bytes: Option<Vec<u8>>,
     /// Who signed it, or why that does not count where it has to.
     pub(crate) signature: Result<Signature, String>,
+    /// The text of a signature that is worth keeping.
+    pub(crate) signature_text: Option<String>,
     /// Whether its writer has finished, as far as one can tell.
     pub(crate) settled: bool,
 }
@@ -82,6 +84,8 @@ struct Known {
     signature_text: Option<String>,
     /// Who signed it, or why that does not count where it has to.
     signature: Result<Signature, String>,
+    /// Whether the text may be a signature of these bytes.
+    worth_keeping: bool,
 }
 
 /// The directory, with a memory of what it held.
@@ -131,22 +135,41 @@ impl Directory {
             |known: &&Known| known.stamp == stamp && known.signature_text == signature_text;
         if let Some(known) = self.known.get(file).filter(unchanged) {
             let signature = known.signature.clone();
-            return Ok(Content { digest: known.digest, bytes: None, signature, settled });
+            let signature_text = signature_text.filter(|_| known.worth_keeping);
+            return Ok(Content {
+                digest: known.digest,
+                bytes: None,
+                signature,
+                signature_text,
+                settled,
+            });
         }
         let bytes = read(&path)?;
         let digest = PluginDigest::of(&bytes);
-        let signature = self.signature(file, &bytes, signature_text.as_deref());
+        let verified = signature_text
+            .as_deref()
+            .map(|text| signature::verify(&bytes, text, &self.trusted_keys));
+        // The key of a stranger may be trusted one day.
+        let worth_keeping =
+            matches!(verified, Some(Ok(_) | Err(SignatureError::UnknownKey { .. })));
+        let signature = self.signature(file, verified);
         if age >= RACY {
-            let known = Known { stamp, digest, signature_text, signature: signature.clone() };
+            let (signature_text, signature) = (signature_text.clone(), signature.clone());
+            let known = Known { stamp, digest, signature_text, signature, worth_keeping };
             self.known.insert(file.to_owned(), known);
         } else {
             self.known.remove(file);
         }
-        Ok(Content { digest, bytes: Some(bytes), signature, settled })
+        let signature_text = signature_text.filter(|_| worth_keeping);
+        Ok(Content { digest, bytes: Some(bytes), signature, signature_text, settled })
     }
 
-    fn signature(&self, file: &str, bytes: &[u8], text: Option<&str>) -> Result<Signature, String> {
-        let why = match text.map(|text| signature::verify(bytes, text, &self.trusted_keys)) {
+    fn signature(
+        &self,
+        file: &str,
+        verified: Option<Result<Signer, SignatureError>>,
+    ) -> Result<Signature, String> {
+        let why = match verified {
             Some(Ok(signer)) => return Ok(Signature::Trusted { key: signer.key }),
             Some(Err(error)) => error.to_string(),
             None => format!("there is no file `{file}{SIGNATURE}`"),

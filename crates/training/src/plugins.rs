@@ -286,6 +286,7 @@ async fn find(
     if info.name != plugin {
         return Err(unknown());
     }
+    ports.plugins.may_convert(&digest).map_err(PluginError::Plugin)?;
     let versions = ports.plugins.catalog().versions;
     let locked = versions
         .iter()

@@ -23,7 +23,7 @@ pub use plugins::{
     RejectedFile, Report, RunState, Signature, Usage, VersionState,
 };
 pub use registry::{
-    Canary, ComponentArchive, KeptComponent, KeptVersion, NewPluginEvent, PluginEvent,
+    Canary, ComponentArchive, FileNotes, KeptComponent, KeptVersion, NewPluginEvent, PluginEvent,
     PluginRegistry, Route,
 };
 pub use store::{Effects, Idempotency, Inserted, JobStore, ListQuery, Moved, NewJob, StoreError};

@@ -42,6 +42,15 @@ pub struct SubmitPorts {
     pub host_version: String,
 }
 
+impl SubmitPorts {
+    /// The same for one request: its calls of plugins share one deadline, which begins now.
+    #[must_use]
+    pub fn for_request(&self) -> Self {
+        let plugins = self.plugins.for_request();
+        Self { plugins: plugins.unwrap_or_else(|| Arc::clone(&self.plugins)), ..self.clone() }
+    }
+}
+
 /// A job as it would be stored, and what would be applied.
 #[derive(Debug, Clone)]
 pub struct Rendered {

@@ -91,6 +91,8 @@ macro_rules! for_each_registry_case {
             a_fresh_registry_is_empty,
             a_component_is_kept_byte_for_byte_and_once,
             a_large_component_is_kept,
+            signatures_of_a_component_are_kept_once_each,
+            what_a_file_last_held_is_noted_until_the_file_is_gone,
             a_route_is_read_back_equal_in_every_field,
             a_stale_change_of_a_route_leaves_route_and_history,
             concurrent_changes_of_one_route_let_one_through,

@@ -103,6 +103,9 @@ pub struct Plugins {
     pub runners: u32,
     /// Longest call in milliseconds.
     pub deadline_milliseconds: u64,
+    /// How long a request waits for all its calls of plugins together, queues included, in
+    /// milliseconds; at least as long as one call.
+    pub request_milliseconds: u64,
     /// Memory of one call in MiB.
     pub memory_mib: usize,
     /// Processor time of one compilation in seconds.
@@ -141,6 +144,7 @@ impl Default for Plugins {
             isolation: Isolation::Processes,
             runners: u32::try_from(2 * processors).unwrap_or(u32::MAX).clamp(2, 32),
             deadline_milliseconds: 1500,
+            request_milliseconds: 4000,
             memory_mib: 64,
             compile_cpu_seconds: 40,
             compile_seconds: 60,
@@ -161,6 +165,7 @@ impl Plugins {
         };
         within("runners", u64::from(self.runners), 1, 256);
         within("deadline_milliseconds", self.deadline_milliseconds, 10, 60_000);
+        within("request_milliseconds", self.request_milliseconds, 10, 300_000);
         within("memory_mib", self.memory_mib as u64, 1, 1024);
         within("compile_cpu_seconds", self.compile_cpu_seconds, 1, 600);
         within("compile_seconds", self.compile_seconds, 1, 600);

@@ -62,7 +62,7 @@ async fn check(app: &App, form: Value) -> Result<(Vec<FieldProblem>, Vec<String>
         Ok(form) => form,
         Err(failure) => return failure.into_mistakes().map(|errors| (errors, Vec::new())),
     };
-    match submit::render(&app.ports, form.spec).await {
+    match submit::render(&app.ports.for_request(), form.spec).await {
         Ok(rendered) => Ok((Vec::new(), rendered.warnings)),
         Err(error) => {
             let failure = Failure::submit(error.pointing_into_form(&form.places));

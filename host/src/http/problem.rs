@@ -186,7 +186,17 @@ impl Failure {
 
     pub(crate) fn plugin(fault: PluginFault) -> Self {
         let code = match &fault {
+            // Told in full: only an operator can do something about it, and keys are no secrets.
+            PluginFault::Untrusted { plugin, version } => {
+                let detail = format!(
+                    "This host converts with signed plugins only, and no key that it trusts signed \
+                     version {version} of plugin `{plugin}`. Put the file and its signature into \
+                     the plugin directory."
+                );
+                return Self::refusal(ErrorCode::PluginUntrusted, detail);
+            }
             PluginFault::Busy => ErrorCode::Overloaded,
+            PluginFault::Unreachable(_) => ErrorCode::StoreUnavailable,
             PluginFault::TimedOut { .. } => ErrorCode::PluginTimeout,
             PluginFault::Quarantined { .. } => ErrorCode::PluginQuarantined,
             PluginFault::NotLoaded(_) | PluginFault::Failed { .. } => ErrorCode::PluginFault,

@@ -21,7 +21,7 @@ pub(super) async fn render_job(
     body: JsonBody,
 ) -> Result<Json<RenderView>, Failure> {
     let form = read_form(&app, body.value)?;
-    let rendered = submit::render(&app.ports, form.spec)
+    let rendered = submit::render(&app.ports.for_request(), form.spec)
         .await
         .map_err(|error| Failure::submit(error.pointing_into_form(&form.places)))?;
     Ok(Json(RenderView {

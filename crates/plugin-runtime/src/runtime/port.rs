@@ -1,227 +1,29 @@
-//! The port: calls by digest, with everything that surrounds one. A call passes the gate of its
-//! plugin, runs where guests run, is counted, logged, and weighed.
+//! The port: what the use-cases and the host see. Calls are in `calls.rs`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
+use futures_util::stream::StreamExt as _;
 use serde_json::Value;
 use tokio::sync::Notify;
-use tracing::{Instrument as _, Span};
 use training::PluginDigest;
 use training::ports::{
     Audience, CatalogView, Conversion, ConversionInput, ConvertRefusal, FieldError, PluginChange,
     PluginFault, PluginInfo, Plugins, Prepared, Report, Route,
 };
-use wasmtime::component::Lift;
 
-use super::PluginRuntime;
-use crate::answer;
-use crate::bindings;
+use super::calls::failed;
+use super::request::Request;
+use super::{LOADS, PluginRuntime};
 use crate::catalog;
 use crate::changes;
-use crate::finish::finish;
-use crate::gate;
-use crate::guest_log;
-use crate::input::write_job;
-use crate::plugin::{LoadedPlugin, as_plugin_fault};
-use crate::sandbox::{Call, Checked, Fault, Run};
-
-/// What `validate` found, or what `convert` answered.
-type BothAnswers = Result<Result<bindings::Plan, bindings::Failure>, Vec<FieldError>>;
+use crate::patience::Patience;
+use crate::plugin::LoadedPlugin;
+use crate::sandbox::Call;
 
 impl PluginRuntime {
     fn find(&self, digest: &PluginDigest) -> Result<Arc<LoadedPlugin>, PluginFault> {
         self.catalog.load().by_digest(digest).cloned().ok_or(PluginFault::NotLoaded(*digest))
-    }
-
-    async fn call_with_job<R>(
-        &self,
-        plugin: &Arc<LoadedPlugin>,
-        call: Call,
-        input: &ConversionInput,
-    ) -> Result<R, PluginFault>
-    where
-        R: Lift + DeserializeOwned + Send + Sync + 'static,
-    {
-        let job = job_text(plugin, call, input)?;
-        self.call(plugin, call, input.id.as_str(), job).await
-    }
-
-    /// One call. `subject` is the job's id or the workload's name, for logs. Once it has begun it
-    /// ends, with all that it costs its plugin, though its caller may be gone.
-    async fn call<R>(
-        &self,
-        plugin: &Arc<LoadedPlugin>,
-        call: Call,
-        subject: &str,
-        json: String,
-    ) -> Result<R, PluginFault>
-    where
-        R: Lift + DeserializeOwned + Send + Sync + 'static,
-    {
-        let place = self.enter(plugin, call).await?;
-        let (this, plugin, subject) = (self.me()?, Arc::clone(plugin), subject.to_owned());
-        let work = async move {
-            let _place = place;
-            let span = span(call, &plugin, &subject);
-            let started = Instant::now();
-            let run = this.run(&plugin, call, json).instrument(span.clone()).await;
-            let took = started.elapsed();
-            span.record("duration_us", micros(took));
-            span.in_scope(|| this.account(&plugin, call, &subject, run, took))
-        };
-        finish(&self.left, work).await
-    }
-
-    /// For work that may outlive its caller. There is none while the runtime itself goes.
-    fn me(&self) -> Result<Arc<Self>, PluginFault> {
-        self.me.upgrade().ok_or(PluginFault::Busy)
-    }
-
-    /// `validate` and, if it finds nothing, `convert`, under one span and in one place of the gate.
-    async fn call_both(
-        &self,
-        plugin: &Arc<LoadedPlugin>,
-        input: &ConversionInput,
-    ) -> Result<BothAnswers, PluginFault> {
-        let (call, subject) = (Call::ValidateAndConvert, input.id.as_str().to_owned());
-        let json = job_text(plugin, call, input)?;
-        let place = self.enter(plugin, call).await?;
-        let (this, plugin) = (self.me()?, Arc::clone(plugin));
-        let work = async move {
-            let _place = place;
-            this.both(&plugin, &subject, json).await
-        };
-        finish(&self.left, work).await
-    }
-
-    async fn both(
-        &self,
-        plugin: &LoadedPlugin,
-        subject: &str,
-        json: String,
-    ) -> Result<BothAnswers, PluginFault> {
-        let call = Call::ValidateAndConvert;
-        let span = span(call, plugin, subject);
-        let started = Instant::now();
-        let (validated, converted) = self.run_both(plugin, json).instrument(span.clone()).await;
-        let took = started.elapsed();
-        span.record("duration_us", micros(took));
-        let _inside = span.enter();
-        let of_validate = if converted.is_some() { validated.took.min(took) } else { took };
-        let blamed = match &validated.outcome {
-            // Which of them was under way, nobody knows.
-            Err(Fault::Crashed(_) | Fault::Gone(_) | Fault::NoSlot) => call,
-            _ => Call::Validate,
-        };
-        let findings = self.account(plugin, blamed, subject, validated, of_validate)?;
-        let Some(converted) = converted else { return Ok(Err(answer::findings(findings))) };
-        let rest = took.saturating_sub(of_validate);
-        self.account(plugin, Call::Convert, subject, converted, rest).map(Ok)
-    }
-
-    /// A place among the calls of a plugin, if it may be called and one becomes free in time.
-    async fn enter(&self, plugin: &LoadedPlugin, call: Call) -> Result<gate::Place, PluginFault> {
-        let info = &plugin.info;
-        if self.catalog.load().quarantine(&info.digest).is_some() {
-            return Err(PluginFault::Quarantined { plugin: info.name.clone() });
-        }
-        let place = plugin.gate.enter().await;
-        if place.is_none() {
-            count(plugin, call, "busy");
-        }
-        place.ok_or(PluginFault::Busy)
-    }
-
-    /// Logs, counts and weighs what a call did.
-    fn account<R>(
-        &self,
-        plugin: &LoadedPlugin,
-        call: Call,
-        subject: &str,
-        run: Run<R>,
-        took: Duration,
-    ) -> Result<R, PluginFault> {
-        let info = &plugin.info;
-        guest_log::publish(&run.log, &info.name, subject);
-        let outcome = match &run.outcome {
-            Ok(_) => "ok",
-            Err(Fault::NoSlot) => "busy",
-            Err(Fault::TimedOut) => "timed_out",
-            Err(Fault::Failed(_)) => "failed",
-            Err(Fault::Crashed(_) | Fault::Gone(_)) => "crashed",
-        };
-        count(plugin, call, outcome);
-        metrics::histogram!(
-            "trainyard_plugin_call_duration_seconds",
-            "plugin" => info.name.clone(), "call" => call.name()
-        )
-        .record(took.as_secs_f64());
-        if matches!(run.outcome, Err(Fault::Gone(_))) {
-            // The next look, or the archive, brings it back.
-            self.forget(&info.digest);
-        }
-        if matches!(run.outcome, Err(Fault::TimedOut)) {
-            plugin.gate.narrow();
-        }
-        let result =
-            run.outcome.map_err(|fault| as_plugin_fault(fault, &info.name, call, &self.config));
-        if !matches!(result, Err(PluginFault::Busy)) {
-            plugin.usage.record(&result, took, run.memory_bytes);
-        }
-        result
-    }
-
-    /// Runs a call, once more if its process was lost: a call changes nothing, and a process can
-    /// be lost for reasons that are not the plugin's.
-    async fn run<R>(&self, plugin: &LoadedPlugin, call: Call, json: String) -> Run<R>
-    where
-        R: Lift + DeserializeOwned + Send + Sync + 'static,
-    {
-        let first = self.backend.call(&plugin.handle, call, json.clone()).await;
-        if !self.weigh(plugin, call, &first) {
-            return first;
-        }
-        let second = self.backend.call(&plugin.handle, call, json).await;
-        self.weigh(plugin, call, &second);
-        second
-    }
-
-    /// The same for both calls of a submission.
-    async fn run_both(&self, plugin: &LoadedPlugin, json: String) -> Checked {
-        let call = Call::ValidateAndConvert;
-        let first = self.backend.validate_and_convert(&plugin.handle, json.clone()).await;
-        if !self.weigh(plugin, call, &first.0) {
-            return first;
-        }
-        let second = self.backend.validate_and_convert(&plugin.handle, json).await;
-        self.weigh(plugin, call, &second.0);
-        second
-    }
-
-    /// Counts a lost process against the plugin. True if another try is due.
-    fn weigh<R>(&self, plugin: &LoadedPlugin, call: Call, run: &Run<R>) -> bool {
-        let Err(Fault::Crashed(how)) = &run.outcome else { return false };
-        let info = &plugin.info;
-        plugin.usage.crashed();
-        plugin.gate.narrow();
-        tracing::warn!(
-            plugin.name = info.name, plugin.version = info.version, plugin.digest = %info.digest,
-            "Plugin `{}` lost its process in `{}`: {how}", info.name, call.name()
-        );
-        if !self.strikes.add(info.digest, Instant::now()) {
-            return self.catalog.load().quarantine(&info.digest).is_none();
-        }
-        if self.catalog.load().quarantine(&info.digest).is_some() {
-            return false;
-        }
-        let reason = format!("It lost its process three times within ten minutes; at last {how}.");
-        self.swap(|catalog| catalog.with_quarantine(info.digest, Some(reason.clone())));
-        let message = format!("Plugin `{}` {} is quarantined: {reason}", info.name, info.version);
-        self.changes.push(changes::about("Quarantined", plugin, &self.catalog(), message));
-        false
     }
 }
 
@@ -236,16 +38,18 @@ impl Plugins for PluginRuntime {
     }
 
     fn catalog(&self) -> CatalogView {
-        self.catalog.load().view()
+        self.explain(self.catalog.load().view())
     }
 
     async fn set_routes(&self, routes: &[Route]) {
         // First the versions, then the routes to them: what serves must not pause meanwhile.
-        for digest in routes.iter().flat_map(catalog::routed) {
+        let digests = routes.iter().flat_map(catalog::routed).collect::<Vec<_>>();
+        let loads = futures_util::stream::iter(digests).map(|digest| async move {
             if let Err(fault) = self.find_or_fetch(&digest).await {
                 tracing::error!("A version that an operator chose cannot serve yet: {fault}");
             }
-        }
+        });
+        loads.buffer_unordered(LOADS).collect::<()>().await;
         self.swap(|catalog| catalog.with_routes(routes));
     }
 
@@ -271,6 +75,10 @@ impl Plugins for PluginRuntime {
         Arc::clone(&self.changes.hint)
     }
 
+    fn may_convert(&self, plugin: &PluginDigest) -> Result<(), PluginFault> {
+        self.trust(&self.find(plugin)?)
+    }
+
     async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
         Ok(Arc::clone(&self.find_or_fetch(plugin).await?.info))
     }
@@ -294,8 +102,7 @@ impl Plugins for PluginRuntime {
         plugin: &PluginDigest,
         input: &ConversionInput,
     ) -> Result<String, PluginFault> {
-        let plugin = self.find_or_fetch(plugin).await?;
-        job_text(&plugin, Call::Convert, input)
+        self.input_within(Patience::UNBOUNDED, plugin, input).await
     }
 
     async fn validate(
@@ -303,10 +110,7 @@ impl Plugins for PluginRuntime {
         plugin: &PluginDigest,
         input: &ConversionInput,
     ) -> Result<Vec<FieldError>, PluginFault> {
-        let plugin = self.find_or_fetch(plugin).await?;
-        let findings: Vec<bindings::Finding> =
-            self.call_with_job(&plugin, Call::Validate, input).await?;
-        Ok(as_written(answer::findings(findings), &plugin, input))
+        self.validate_within(Patience::UNBOUNDED, plugin, input).await
     }
 
     async fn convert(
@@ -314,10 +118,7 @@ impl Plugins for PluginRuntime {
         plugin: &PluginDigest,
         input: &ConversionInput,
     ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-        let plugin = self.find_or_fetch(plugin).await?;
-        let answer: Result<bindings::Plan, bindings::Failure> =
-            self.call_with_job(&plugin, Call::Convert, input).await?;
-        converted(answer, &plugin, input)
+        self.convert_within(Patience::UNBOUNDED, plugin, input).await
     }
 
     async fn validate_and_convert(
@@ -325,11 +126,7 @@ impl Plugins for PluginRuntime {
         plugin: &PluginDigest,
         input: &ConversionInput,
     ) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-        let plugin = self.find_or_fetch(plugin).await?;
-        match self.call_both(&plugin, input).await? {
-            Ok(answer) => converted(answer, &plugin, input),
-            Err(found) => Ok(Err(ConvertRefusal::Invalid(as_written(found, &plugin, input)))),
-        }
+        self.both_within(Patience::UNBOUNDED, plugin, input).await
     }
 
     async fn interpret(
@@ -338,109 +135,10 @@ impl Plugins for PluginRuntime {
         algorithm: &str,
         object: &Value,
     ) -> Result<Report, PluginFault> {
-        let plugin = match self.find_or_fetch(plugin).await {
-            Ok(plugin) => plugin,
-            Err(fault) => {
-                let serving = self.catalog.load().resolve(algorithm, Audience::ANYBODY).cloned();
-                serving.ok_or(fault)?
-            }
-        };
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let report: bindings::Report =
-            self.call(&plugin, Call::Interpret, name, object.to_string()).await?;
-        Ok(answer::report(&report))
+        self.interpret_within(Patience::UNBOUNDED, plugin, algorithm, object).await
     }
-}
 
-fn job_text(
-    plugin: &LoadedPlugin,
-    call: Call,
-    input: &ConversionInput,
-) -> Result<String, PluginFault> {
-    let unwritable = |error| failed(plugin, call, format!("its input cannot be written: {error}"));
-    let given = input.settings.as_ref().map(serde_json::value::to_raw_value);
-    let given = given.transpose().map_err(unwritable)?;
-    let settings = given.as_deref().unwrap_or(&plugin.settings);
-    write_job(input, plugin.info.algorithm(), settings).map_err(unwritable)
-}
-
-/// What a plugin made of a job, checked and in the host's words.
-fn converted(
-    answer: Result<bindings::Plan, bindings::Failure>,
-    plugin: &LoadedPlugin,
-    input: &ConversionInput,
-) -> Result<Result<Conversion, ConvertRefusal>, PluginFault> {
-    let answer =
-        answer::conversion(answer).map_err(|breach| failed(plugin, Call::Convert, breach))?;
-    Ok(answer.map_err(|refusal| match refusal {
-        ConvertRefusal::Invalid(errors) => {
-            ConvertRefusal::Invalid(as_written(errors, plugin, input))
-        }
-        unsupported @ ConvertRefusal::Unsupported(_) => unsupported,
-    }))
-}
-
-/// A guest only knows the canonical algorithm, but a pointer must lead into the form as it was
-/// written, perhaps with an alias.
-fn as_written(
-    errors: Vec<FieldError>,
-    plugin: &LoadedPlugin,
-    input: &ConversionInput,
-) -> Vec<FieldError> {
-    let (canonical, written) = (plugin.info.algorithm(), input.spec.algorithm.as_str());
-    if canonical == written {
-        return errors;
-    }
-    let prefix = format!("/hyperparameters/{canonical}");
-    errors
-        .into_iter()
-        .map(|error| match error.pointer.strip_prefix(&prefix) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                FieldError { pointer: format!("/hyperparameters/{written}{rest}"), ..error }
-            }
-            _ => error,
-        })
-        .collect()
-}
-
-fn failed(plugin: &LoadedPlugin, call: Call, detail: String) -> PluginFault {
-    PluginFault::Failed { plugin: plugin.info.name.clone(), call: call.name(), detail }
-}
-
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn count(plugin: &LoadedPlugin, call: Call, outcome: &'static str) {
-    metrics::counter!(
-        "trainyard_plugin_calls_total",
-        "plugin" => plugin.info.name.clone(),
-        "version" => plugin.info.version.clone(),
-        "call" => call.name(),
-        "outcome" => outcome
-    )
-    .increment(1);
-}
-
-fn span(call: Call, plugin: &LoadedPlugin, subject: &str) -> Span {
-    let info = &plugin.info;
-    macro_rules! span {
-        ($name:literal) => {
-            tracing::info_span!(
-                $name,
-                plugin.name = info.name,
-                plugin.version = info.version,
-                plugin.digest = %info.digest,
-                job.id = subject,
-                duration_us = tracing::field::Empty,
-            )
-        };
-    }
-    match call {
-        Call::Describe => span!("plugin.describe"),
-        Call::Validate => span!("plugin.validate"),
-        Call::Convert => span!("plugin.convert"),
-        Call::ValidateAndConvert => span!("plugin.validate_and_convert"),
-        Call::Interpret => span!("plugin.interpret"),
+    fn for_request(&self) -> Option<Arc<dyn Plugins>> {
+        Some(Arc::new(Request::new(self.me.upgrade()?)))
     }
 }

@@ -2,6 +2,10 @@
 //! shipped plugin.
 
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lifecycle;

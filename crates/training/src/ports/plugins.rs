@@ -133,6 +133,9 @@ pub enum PluginFault {
     /// No such plugin is loaded any more.
     #[error("plugin {0} is not loaded")]
     NotLoaded(PluginDigest),
+    /// It is not loaded, and the archive that may hold it does not answer. Try again in a moment.
+    #[error("plugin {0} cannot be fetched from the archive for now")]
+    Unreachable(PluginDigest),
     /// It trapped, broke the contract or reported an internal error.
     #[error("plugin `{plugin}` failed in `{call}`: {detail}")]
     Failed {
@@ -156,6 +159,14 @@ pub enum PluginFault {
     /// Every sandbox that this plugin may use is in use. Try again in a moment.
     #[error("no sandbox is free")]
     Busy,
+    /// Only signed plugins may convert here, and this version is not signed by a trusted key.
+    #[error("no trusted key signed version {version} of plugin `{plugin}`")]
+    Untrusted {
+        /// Name of the plugin.
+        plugin: String,
+        /// Its semantic version.
+        version: String,
+    },
     /// It broke its sandbox too often and is not called until an operator releases it.
     #[error("plugin `{plugin}` is quarantined")]
     Quarantined {
@@ -312,7 +323,7 @@ pub struct PluginVersion {
 }
 
 /// A file that did not become a plugin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RejectedFile {
     /// Its name.
     pub file: String,
@@ -320,6 +331,8 @@ pub struct RejectedFile {
     pub digest: Option<PluginDigest>,
     /// Why, as a sentence for operators.
     pub reason: String,
+    /// The version that stays in its place: what the file held when it was last good.
+    pub last_good: Option<Arc<PluginInfo>>,
 }
 
 /// Every version and every rejected file, as they are now.
@@ -378,6 +391,11 @@ pub trait Plugins: Send + Sync {
     /// Rings when something happened. A hint: it may ring for nothing or be missed.
     fn hint(&self) -> Arc<Notify>;
 
+    /// Whether the operator's rules let a loaded version convert. Without a rule every version may.
+    fn may_convert(&self, _plugin: &PluginDigest) -> Result<(), PluginFault> {
+        Ok(())
+    }
+
     /// What a version says about itself, after loading it from the archive if need be. The
     /// synchronous methods know it from then on, for a while.
     async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault>;
@@ -429,7 +447,8 @@ pub trait Plugins: Send + Sync {
         }
     }
 
-    /// Reads a status. If that digest cannot be loaded, the plugin that serves `algorithm` is
+    /// Reads a status. A job that was accepted is read by the version that made it, also if that
+    /// one may not convert any more. If that digest cannot be loaded, the plugin that serves `algorithm` is
     /// asked.
     async fn interpret(
         &self,
@@ -437,4 +456,11 @@ pub trait Plugins: Send + Sync {
         algorithm: &str,
         object: &Value,
     ) -> Result<Report, PluginFault>;
+
+    /// The same plugins for one request that begins now: all calls through the answer, with all
+    /// that they wait for, are answered within the time that the operator gives a request. `None`
+    /// if there is no such time.
+    fn for_request(&self) -> Option<Arc<dyn Plugins>> {
+        None
+    }
 }

@@ -1,6 +1,6 @@
 //! What is kept about plugins: their bytes, which version serves whom, and who decided that.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -35,6 +35,15 @@ pub struct KeptVersion {
     pub first_seen: Timestamp,
 }
 
+/// What is new about the files of plugins. A name is that of a file in the plugin directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileNotes {
+    /// Files, and the kept component that each of them holds.
+    pub held: Vec<(String, PluginDigest)>,
+    /// Files that are gone, and the component that was noted of each.
+    pub gone: Vec<(String, PluginDigest)>,
+}
+
 /// Keeps components by content, so that a job can be read and verified after its plugin's file is
 /// gone, and on every host of the installation.
 #[async_trait]
@@ -47,6 +56,29 @@ pub trait ComponentArchive: Send + Sync {
 
     /// The bytes of a component. The caller checks the digest: a database can be edited.
     async fn fetch(&self, digest: &PluginDigest) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps the text of a signature that a component bears, once.
+    async fn keep_signature(&self, _digest: &PluginDigest, _text: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Texts of signatures that a component bears, latest first, sixteen at most. Nobody checked
+    /// them.
+    async fn signatures(&self, _digest: &PluginDigest) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The component that each file held when it was last good, by the name of the file. An
+    /// archive that does not know files knows none.
+    async fn last_good(&self) -> Result<BTreeMap<String, PluginDigest>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Forgets files that are gone, then notes what files hold; all or nothing. A file is not
+    /// forgotten if another component was noted of it meanwhile: another host saw a newer one.
+    async fn note_files(&self, _notes: &FileNotes) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A version on trial.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::id::PluginDigest;
 use crate::ports::{
-    ComponentArchive, KeptComponent, KeptVersion, Moved, NewPluginEvent, PluginEvent,
+    ComponentArchive, FileNotes, KeptComponent, KeptVersion, Moved, NewPluginEvent, PluginEvent,
     PluginRegistry, Route, StoreError,
 };
 
@@ -22,6 +22,8 @@ pub struct MemoryRegistry {
 #[derive(Default)]
 struct State {
     components: BTreeMap<String, (KeptComponent, Timestamp)>,
+    signatures: Vec<(PluginDigest, String)>,
+    files: BTreeMap<String, PluginDigest>,
     routes: BTreeMap<String, Route>,
     events: Vec<PluginEvent>,
     unavailable: bool,
@@ -82,6 +84,36 @@ impl ComponentArchive for MemoryRegistry {
     async fn fetch(&self, digest: &PluginDigest) -> Result<Option<Vec<u8>>, StoreError> {
         let state = self.open()?;
         Ok(state.components.get(&digest.to_string()).map(|(kept, _)| kept.bytes.clone()))
+    }
+
+    async fn keep_signature(&self, digest: &PluginDigest, text: &str) -> Result<(), StoreError> {
+        let mut state = self.open()?;
+        let signature = (*digest, text.to_owned());
+        if !state.signatures.contains(&signature) {
+            state.signatures.push(signature);
+        }
+        Ok(())
+    }
+
+    async fn signatures(&self, digest: &PluginDigest) -> Result<Vec<String>, StoreError> {
+        let state = self.open()?;
+        let of = state.signatures.iter().rev().filter(|(signed, _)| signed == digest);
+        Ok(of.take(16).map(|(_, text)| text.clone()).collect())
+    }
+
+    async fn last_good(&self) -> Result<BTreeMap<String, PluginDigest>, StoreError> {
+        Ok(self.open()?.files.clone())
+    }
+
+    async fn note_files(&self, notes: &FileNotes) -> Result<(), StoreError> {
+        let mut state = self.open()?;
+        for (file, digest) in &notes.gone {
+            if state.files.get(file) == Some(digest) {
+                state.files.remove(file);
+            }
+        }
+        state.files.extend(notes.held.iter().cloned());
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::id::{Namespace, PluginDigest};
-use crate::ports::{Canary, KeptComponent, Moved, NewPluginEvent, PluginRegistry, Route};
+use crate::ports::{
+    Canary, FileNotes, KeptComponent, Moved, NewPluginEvent, PluginRegistry, Route,
+};
 use crate::testing::samples::at;
 
 type Registry = Arc<dyn PluginRegistry>;
@@ -100,6 +102,46 @@ pub async fn a_large_component_is_kept(registry: Registry) {
     let fetched = registry.fetch(&large.digest).await.unwrap().unwrap();
     // Not by `assert_eq`: nobody wants to read the difference.
     assert!(fetched == bytes, "{} bytes came back of {}", fetched.len(), bytes.len());
+}
+
+/// See the name.
+pub async fn signatures_of_a_component_are_kept_once_each(registry: Registry) {
+    let (one, two) = (PluginDigest::of("one"), PluginDigest::of("two"));
+    assert_eq!(registry.signatures(&one).await.unwrap(), Vec::<String>::new());
+    for text in ["comment: é\nRUT1\n", "comment\nRUT2\n", "comment: é\nRUT1\n"] {
+        registry.keep_signature(&one, text).await.unwrap();
+    }
+    registry.keep_signature(&two, "comment\nRUT2\n").await.unwrap();
+    let mut texts = registry.signatures(&one).await.unwrap();
+    texts.sort_unstable();
+    assert_eq!(texts, ["comment\nRUT2\n", "comment: é\nRUT1\n"]);
+    assert_eq!(registry.signatures(&two).await.unwrap(), ["comment\nRUT2\n"]);
+    for number in 0..20 {
+        registry.keep_signature(&two, &format!("{number}")).await.unwrap();
+    }
+    assert_eq!(registry.signatures(&two).await.unwrap().len(), 16);
+}
+
+/// See the name.
+pub async fn what_a_file_last_held_is_noted_until_the_file_is_gone(registry: Registry) {
+    let note = |file: &str, of: &str| (file.to_owned(), PluginDigest::of(of));
+    let noted = async || registry.last_good().await.unwrap().into_iter().collect::<Vec<_>>();
+    registry.note_files(&FileNotes::default()).await.unwrap();
+    assert_eq!(noted().await, []);
+    let held = vec![note("b.wasm", "one"), note("a.wasm", "one")];
+    registry.note_files(&FileNotes { held, gone: Vec::new() }).await.unwrap();
+    assert_eq!(noted().await, [note("a.wasm", "one"), note("b.wasm", "one")]);
+    let next = FileNotes { held: vec![note("a.wasm", "two")], gone: vec![note("b.wasm", "one")] };
+    registry.note_files(&next).await.unwrap();
+    assert_eq!(noted().await, [note("a.wasm", "two")]);
+    // Who saw an older component of it go must not make the newer one forgotten.
+    let late = FileNotes { held: Vec::new(), gone: vec![note("a.wasm", "one")] };
+    registry.note_files(&late).await.unwrap();
+    assert_eq!(noted().await, [note("a.wasm", "two")]);
+    // A file that went and came back is there.
+    let both = FileNotes { held: late.gone.clone(), gone: vec![note("a.wasm", "two")] };
+    registry.note_files(&both).await.unwrap();
+    assert_eq!(noted().await, [note("a.wasm", "one")]);
 }
 
 /// See the name.

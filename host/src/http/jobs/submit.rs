@@ -82,7 +82,7 @@ pub(crate) async fn take(
     form: Form,
     key: Option<Idempotency>,
 ) -> Result<Accepted, Failure> {
-    let submitted = submit::submit(&app.ports, form.spec, key)
+    let submitted = submit::submit(&app.ports.for_request(), form.spec, key)
         .await
         .map_err(|error| Failure::submit(error.pointing_into_form(&form.places)))?;
     Ok(match submitted {

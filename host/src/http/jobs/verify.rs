@@ -22,6 +22,8 @@ use crate::http::problem::Failure;
         (status = 200, description = "What is the same and what is not", body = VerificationView),
         (status = 404, description = "There never was such a job, or its plugin is not kept",
          body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "No trusted key signed the plugin that made it",
+         body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "The plugin or the host failed", body = Problem,
          content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer, or too much is going on",
@@ -33,7 +35,7 @@ pub(crate) async fn verify_job(
     JobPath(id): JobPath,
 ) -> Result<Json<VerificationView>, Failure> {
     let job = super::find_record(&app, &id).await?;
-    let verification = verify(&app.ports, &job, &read_form)
+    let verification = verify(&app.ports.for_request(), &job, &read_form)
         .await
         .map_err(|error| Failure::verification(error, &job.provenance))?;
     Ok(Json(VerificationView {

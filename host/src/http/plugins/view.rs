@@ -1,7 +1,7 @@
 //! From the domain's values to the wire types.
 
 use api_types::{
-    CanaryView, KeptVersionView, PluginDetail, PluginEventView, PluginVersionView,
+    CanaryView, KeptVersionView, LastGoodView, PluginDetail, PluginEventView, PluginVersionView,
     RejectedFileView, RouteView, UsageView, VersionState,
 };
 use training::ports::{
@@ -80,6 +80,10 @@ pub(super) fn rejected(rejected: RejectedFile) -> RejectedFileView {
         file: rejected.file,
         sha256: rejected.digest.map(|digest| digest.to_string()),
         reason: rejected.reason,
+        last_good: rejected.last_good.map(|info| LastGoodView {
+            version: info.version.clone(),
+            sha256: info.digest.to_string(),
+        }),
     }
 }
 
