@@ -6,6 +6,8 @@ mod hostile;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod misdeeds;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod reload;
