@@ -137,6 +137,8 @@ async fn misdeeds_in_interpret_leave_the_job_where_it_is_and_others_train() {
         let explained = app.get(&format!("/api/v1/jobs/{id}/explain")).await;
         assert_eq!(explained.status, 200, "{}", explained.body);
         app.delete(&format!("/api/v1/jobs/{id}")).await;
+    }
+    for id in &ids {
         app.job_gone(id).await;
     }
 }
