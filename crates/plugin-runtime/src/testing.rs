@@ -15,20 +15,27 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// Fragments that misbehave in what they do, by name.
-pub const HOSTILE: [(&str, &str); 12] = [
+pub const HOSTILE: [(&str, &str); 16] = [
     ("chatter", include_str!("../tests/hostile/chatter.wat")),
     ("huge-string", include_str!("../tests/hostile/huge_string.wat")),
     ("invalid-utf8", include_str!("../tests/hostile/invalid_utf8.wat")),
     ("loop", include_str!("../tests/hostile/loop.wat")),
     ("loop-in-interpret", include_str!("../tests/hostile/loop_in_interpret.wat")),
+    ("loop-on-large-jobs", include_str!("../tests/hostile/loop_on_large_jobs.wat")),
+    ("loop-in-post-return", include_str!("../tests/hostile/loop_in_post_return.wat")),
+    ("loop-in-realloc", include_str!("../tests/hostile/loop_in_realloc.wat")),
     ("loop-in-start", include_str!("../tests/hostile/loop_in_start.wat")),
     ("many-items", include_str!("../tests/hostile/many_items.wat")),
     ("memory-bomb", include_str!("../tests/hostile/memory_bomb.wat")),
     ("out-of-bounds", include_str!("../tests/hostile/out_of_bounds.wat")),
+    ("realloc-out-of-bounds", include_str!("../tests/hostile/realloc_out_of_bounds.wat")),
     ("recursion", include_str!("../tests/hostile/recursion.wat")),
     ("trap", include_str!("../tests/hostile/trap.wat")),
     ("clock", include_str!("../tests/hostile/clock.wat")),
 ];
+
+/// The functions of the contract.
+pub const FUNCTIONS: [&str; 4] = ["describe", "validate", "convert", "interpret"];
 
 /// What a guest says about itself, and what it does differently.
 #[derive(Debug, Clone)]
@@ -87,6 +94,19 @@ impl Guest {
         self
     }
 
+    /// Does in this function of the contract what its fragment does in `convert`.
+    pub fn instead_in(mut self, function: &str) -> Self {
+        let signature = if function == "describe" { "" } else { "(param i32 i32) " };
+        for (there, here) in [
+            ("$convert (param i32 i32) ", format!("${function} {signature}")),
+            // Whatever a function is left with afterwards is called by its name.
+            ("#convert\"", format!("#{function}\"")),
+        ] {
+            self.fragment = self.fragment.replace(there, &here);
+        }
+        self
+    }
+
     /// Under another version.
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
@@ -122,10 +142,18 @@ impl Guest {
         if !self.fragment.contains("(memory (export") {
             text.push_str("(memory (export \"memory\") 16)\n");
         }
-        write!(text, "(data (i32.const {BASE}) \"{}\")\n{REALLOC}", data.escaped()).unwrap();
+        writeln!(text, "(data (i32.const {BASE}) \"{}\")", data.escaped()).unwrap();
+        if !own("realloc") {
+            text.push_str(REALLOC);
+        }
+        if self.fragment.contains("(call $answer ") {
+            let function = FUNCTIONS.into_iter().find(|function| own(function));
+            text.push_str(answer(function.unwrap()));
+        }
+        // For a fragment that converts some jobs and not others.
+        writeln!(text, "(global $plan i32 (i32.const {plan}))").unwrap();
         if !own("convert") {
-            writeln!(text, "(func $convert (param i32 i32) (result i32) i32.const {plan})")
-                .unwrap();
+            text.push_str("(func $convert (param i32 i32) (result i32) global.get $plan)\n");
         }
         if !own("describe") {
             writeln!(text, "(func $describe (result i32) i32.const {description})").unwrap();
@@ -136,7 +164,7 @@ impl Guest {
                     .unwrap();
             }
         }
-        for name in ["describe", "validate", "convert", "interpret"] {
+        for name in FUNCTIONS {
             writeln!(
                 text,
                 "(export \"trainyard:converter/converter@1.0.0#{name}\" (func ${name}))"
@@ -158,6 +186,46 @@ const REALLOC: &str = r#"
   (global.set $heap (i32.add (local.get $at) (local.get 3)))
   (local.get $at))
 "#;
+
+/// The function by which a fragment makes a text the first one of its answer: where the text lies
+/// in the answer depends on what a function answers.
+fn answer(function: &str) -> &'static str {
+    match function {
+        // The name of the plugin.
+        "describe" => {
+            "(func $answer (param i32 i32) (result i32)
+              (i32.store offset=128 (i32.const 0) (local.get 0))
+              (i32.store offset=132 (i32.const 0) (local.get 1))
+              (i32.const 128))\n"
+        }
+        // The pointer of the only finding.
+        "validate" => {
+            "(func $answer (param i32 i32) (result i32)
+              (i32.store offset=128 (i32.const 0) (i32.const 136))
+              (i32.store offset=132 (i32.const 0) (i32.const 1))
+              (i32.store offset=136 (i32.const 0) (local.get 0))
+              (i32.store offset=140 (i32.const 0) (local.get 1))
+              (i32.const 128))\n"
+        }
+        // Why the form is refused.
+        "convert" => {
+            "(func $answer (param i32 i32) (result i32)
+              (i32.store8 offset=128 (i32.const 0) (i32.const 1))
+              (i32.store8 offset=132 (i32.const 0) (i32.const 1))
+              (i32.store offset=136 (i32.const 0) (local.get 0))
+              (i32.store offset=140 (i32.const 0) (local.get 1))
+              (i32.const 128))\n"
+        }
+        // The reason of the state.
+        "interpret" => {
+            "(func $answer (param i32 i32) (result i32)
+              (i32.store offset=132 (i32.const 0) (local.get 0))
+              (i32.store offset=136 (i32.const 0) (local.get 1))
+              (i32.const 128))\n"
+        }
+        other => panic!("no function of the contract is called `{other}`"),
+    }
+}
 
 /// Constant data in the layout of the component model's canonical ABI.
 struct Data(Vec<u8>);

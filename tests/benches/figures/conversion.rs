@@ -13,7 +13,7 @@ use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread}
 use training::ports::{Audience, ConversionInput, Plugins};
 use xgboost::Xgboost;
 
-use crate::report::{Report, median, percentile};
+use crate::report::{Report, median, percentile, rounds};
 
 /// Length of one side of a round.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
@@ -41,7 +41,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     }
 
     let (mut inside, mut fresh, mut each) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(ROUNDS) {
         let started = Instant::now();
         let mut calls = 0_u32;
         while started.elapsed() < SLICE {
@@ -77,12 +77,14 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         "-",
         format!("p99 {:.0} us, p50 {:.0} us", percentile(&mut each, 99), median(&mut each)),
     );
-    two_threads(report, &runtime, &plugin.digest, &input).await
+    let name = "conversions on two threads, per one thread";
+    two_threads(report, name, &runtime, &plugin.digest, &input).await
 }
 
 /// Conversions per second on two threads, per those on one.
-async fn two_threads(
+pub(crate) async fn two_threads(
     report: &mut Report,
+    name: &'static str,
     runtime: &Arc<PluginRuntime>,
     plugin: &training::PluginDigest,
     input: &ConversionInput,
@@ -109,18 +111,12 @@ async fn two_threads(
         Ok(f64::from(calls) / started.elapsed().as_secs_f64())
     };
     let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS / 4 {
+    for _ in 0..rounds(ROUNDS / 4) {
         one.push(rate(1).await?);
         two.push(rate(2).await?);
     }
     let (one, two) = (median(&mut one), median(&mut two));
-    report.add(
-        "conversions on two threads, per one thread",
-        two / one,
-        "x",
-        ">= 1.9",
-        format!("{two:.0}/s against {one:.0}/s"),
-    );
+    report.add(name, two / one, "x", ">= 1.9", format!("{two:.0}/s against {one:.0}/s"));
     Ok(())
 }
 

@@ -61,6 +61,13 @@ impl Report {
     }
 }
 
+/// How often something is measured. A build for debugging measures nothing worth knowing: there a
+/// run only shows that the benchmark works, and shall be short.
+pub(crate) const fn rounds(wanted: usize) -> usize {
+    let few = if wanted < 2 { wanted } else { 2 };
+    if cfg!(debug_assertions) { few } else { wanted }
+}
+
 /// The middle value; 0 of nothing.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     percentile(values, 50)

@@ -3,7 +3,11 @@
 use plugin_runtime::testing::{Guest, compilation_bomb};
 
 use super::guest;
+use super::hostile::children;
 use crate::harness::{App, Setup, until};
+
+/// What a compiler is called among the processes of a host.
+const COMPILER: &str = "__plugin-compiler";
 
 async fn reason_of(app: &App, file: &str) -> Option<String> {
     let list = app.get("/api/v1/plugins").await.body;
@@ -11,10 +15,10 @@ async fn reason_of(app: &App, file: &str) -> Option<String> {
     Some(rejected["reason"].as_str()?.to_owned())
 }
 
-#[tokio::test]
-async fn component_that_costs_the_compiler_too_much_is_rejected_and_keeps_nobody_waiting() {
+/// A host with one bound, into which a component is dropped that no compiler gets done with.
+async fn bounded(setting: &'static str, value: &str, why: &str) {
     let mut setup = Setup::sqlite().own_plugins();
-    setup.env = vec![("TRAINYARD__PLUGINS__COMPILE_CPU_SECONDS", "1".to_owned())];
+    setup.env = vec![(setting, value.to_owned())];
     guest::install(&setup.plugins_dir(), "1.0.0");
     let app = setup.start().await;
     guest::put(&app.plugins_dir().join("bomb.wasm"), &compilation_bomb());
@@ -24,9 +28,21 @@ async fn component_that_costs_the_compiler_too_much_is_rejected_and_keeps_nobody
     until("bush serves", async || app.get("/api/v1/algorithms/bush").await.status == 200).await;
     until("the other is rejected", async || reason_of(&app, "bomb.wasm").await.is_some()).await;
     let reason = reason_of(&app, "bomb.wasm").await.unwrap_or_default();
-    assert!(reason.contains("used up its processor time"), "{reason}");
+    assert!(reason.contains(why), "{reason}");
+    until("its compiler is gone", async || children(app.host.pid(), COMPILER).is_empty()).await;
     let answer = app.post("/api/v1/render", &guest::form("trees")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn component_that_costs_the_compiler_too_much_is_rejected_and_keeps_nobody_waiting() {
+    bounded("TRAINYARD__PLUGINS__COMPILE_CPU_SECONDS", "1", "used up its processor time").await;
+}
+
+#[tokio::test]
+async fn compiler_that_takes_too_long_is_killed() {
+    // Enough for every other component of the test, also on a busy machine.
+    bounded("TRAINYARD__PLUGINS__COMPILE_SECONDS", "8", "took more than 8 s").await;
 }
 
 #[tokio::test]

@@ -155,14 +155,19 @@ async fn manifests_that_no_host_may_create_are_refused_with_pointers() {
 }
 
 /// Runner processes of a host.
-fn runners(host: u32) -> Vec<u32> {
+pub(super) fn runners(host: u32) -> Vec<u32> {
+    children(host, "__plugin-runner")
+}
+
+/// Processes that a host started for this.
+pub(super) fn children(host: u32, role: &str) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{host}/task")).into_iter().flatten().flatten();
     let children = threads.flat_map(|thread| {
         let children = std::fs::read_to_string(thread.path().join("children"));
         let children = children.unwrap_or_default();
         children.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>()
     });
-    children.filter(|pid| command_line(*pid).contains("__plugin-runner")).collect()
+    children.filter(|pid| command_line(*pid).contains(role)).collect()
 }
 
 fn command_line(pid: u32) -> String {
@@ -179,6 +184,11 @@ async fn runners_are_confined_replaced_when_killed_and_end_with_the_host() {
     for pid in &first {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         assert!(environment.is_empty(), "{}", String::from_utf8_lossy(&environment));
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        // System calls are filtered, and no program that it starts could get more rights.
+        for line in ["Seccomp:\t2\n", "NoNewPrivs:\t1\n"] {
+            assert!(status.contains(line), "{line}: {status}");
+        }
     }
     assert!(app.host.log().contains("Plugin runners are confined by"), "{}", app.host.log());
 
@@ -249,6 +259,18 @@ async fn dropped_file_serves_without_a_restart_and_a_broken_one_changes_nothing(
     })
     .await;
     assert_eq!(algorithms().await, ["bush", "trees"]);
+    let served = async || {
+        let answer = app.post("/api/v1/render", &guest::form("bush")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body["plugin"]["version"].clone()
+    };
+    assert_eq!(served().await, "1.0.0");
+
+    // All of it, in the place of the half.
+    guest::put(&dir.join("bush.wasm"), &newer);
+    until("the newer version serves", async || served().await == "2.0.0").await;
+    let list = app.get("/api/v1/plugins").await.body;
+    assert_eq!(list["rejected"], json!([]), "{list:#}");
 
     std::fs::remove_file(dir.join("bush.wasm")).unwrap();
     until("bush is gone", async || algorithms().await == ["trees"]).await;

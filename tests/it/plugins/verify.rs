@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sqlx::Connection as _;
 
+use super::guest;
 use crate::harness::{App, Setup, sample_form};
 
 async fn verified(app: &App, id: &str) -> Value {
@@ -78,4 +79,39 @@ async fn job_of_an_older_host_is_proven_as_far_as_its_row_goes() {
         ("stored", "same"),
     ];
     assert_eq!(verdicts(&answer), expected, "{answer:#}");
+}
+
+#[tokio::test]
+async fn job_says_for_ever_what_made_it() {
+    let setup = Setup::sqlite().own_plugins();
+    let dir = setup.plugins_dir();
+    guest::install(&dir, "1.0.0");
+    let mut app = setup.start().await;
+    let id = app.submit(&guest::form("trees")).await;
+    let path = format!("/api/v1/jobs/{id}");
+    let made_by = app.get(&path).await.body;
+    let loaded = app.get("/api/v1/plugins/trees").await.body["versions"][0].clone();
+    let plugin = &made_by["plugin"];
+    assert_eq!(plugin["name"], "trees");
+    for member in ["version", "sha256", "schemaSha256"] {
+        assert!(plugin[member].as_str().is_some_and(|text| !text.is_empty()), "{plugin}");
+        assert_eq!(plugin[member], loaded[member], "{member}");
+    }
+    let bytes = std::fs::read(guest::file(&dir, "1.0.0")).unwrap();
+    assert_eq!(plugin["sha256"], training::Sha256Digest::of(&bytes).to_string());
+    let manifests = app.get(&format!("{path}/manifests")).await.body;
+    let bundle = serde_json::json!({"manifests": manifests["manifests"]}).to_string();
+    let bundle = training::Sha256Digest::of(&bundle).to_string();
+    assert_eq!(
+        (&made_by["bundleSha256"], &manifests["bundleSha256"]),
+        (&bundle.clone().into(), &bundle.into())
+    );
+
+    // Another version has taken over, and the file is gone.
+    guest::install(&dir, "2.0.0");
+    std::fs::remove_file(guest::file(&dir, "1.0.0")).unwrap();
+    app.kill_and_restart().await;
+    let later = app.get(&path).await.body;
+    assert_eq!((&later["plugin"], &later["bundleSha256"]), (plugin, &made_by["bundleSha256"]));
+    assert_eq!(verified(&app, &id).await["verdict"], "same");
 }

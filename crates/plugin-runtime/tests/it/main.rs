@@ -10,6 +10,8 @@ mod hostile;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod misdeeds;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod reload;

@@ -150,10 +150,12 @@ fn check_reach(members: &Map<String, Value>, at: &str, report: &mut Report) {
 
 /// Names that give a pod an identity, a rank or another runtime.
 fn check_identity(members: &Map<String, Value>, at: &str, policy: &Policy, report: &mut Report) {
-    let rules: [(&str, &str, &[String], &str); 4] = [
+    let rules: [(&str, &str, &[String], &str); 5] = [
         ("serviceAccountName", "service-account", &policy.service_accounts, "service_accounts"),
         ("serviceAccount", "service-account", &policy.service_accounts, "service_accounts"),
         ("priorityClassName", "priority-class", &policy.priority_classes, "priority_classes"),
+        // Of pods that are scheduled together.
+        ("priorityClass", "priority-class", &policy.priority_classes, "priority_classes"),
         ("runtimeClassName", "runtime-class", &policy.runtime_classes, "runtime_classes"),
     ];
     for (key, code, allowed, setting) in rules {

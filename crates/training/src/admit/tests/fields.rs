@@ -171,6 +171,7 @@ fn identities_ranks_and_runtimes_come_from_the_operators_lists() {
         (json!({"automountServiceAccountToken": true}), vec![token]),
         (json!({"automountServiceAccountToken": "false"}), vec![token]),
         (json!({"priorityClassName": "high"}), vec!["/priorityClassName priority-class"]),
+        (json!({"priorityClass": "high"}), vec!["/priorityClass priority-class"]),
         (json!({"runtimeClassName": "gpu"}), vec!["/runtimeClassName runtime-class"]),
         (json!({"serviceAccountName": "", "imagePullSecrets": [{"name": "x"}]}), vec![]),
     ] {
