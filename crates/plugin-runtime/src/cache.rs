@@ -4,7 +4,7 @@
 //! that never leaves that directory. Runners see the folder `code` in it and nothing else.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -113,9 +113,10 @@ impl Cache {
             tracing::warn!("Compiled code in {} is damaged; compiling again", path.display());
             return None;
         }
-        // It is younger now than what nobody asks for. Not to be able to say so costs nothing now.
-        let now = SystemTime::from(SystemClock.now());
-        drop(File::open(&path).and_then(|file| file.set_modified(now)));
+        // So that what nobody asks for goes first, also on disks that do not note who reads. Not to
+        // be able to say so costs nothing now.
+        let read = FileTimes::new().set_accessed(SystemClock.now().into());
+        drop(File::open(&path).and_then(|file| file.set_times(read)));
         Some(self.code(digest))
     }
 
@@ -164,8 +165,8 @@ impl Cache {
     /// directory; after an hour it is not.
     fn tidy(&self, now: SystemTime) {
         const LONGEST_USE: Duration = Duration::from_hours(1);
-        for (path, modified) in self.files("tmp") {
-            let age = modified.and_then(|time| now.duration_since(time).ok());
+        for (path, metadata) in self.files("tmp") {
+            let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok());
             if age.is_some_and(|age| age > LONGEST_USE) {
                 drop(fs::remove_file(&path));
             }
@@ -180,22 +181,21 @@ impl Cache {
         let mut entries = self.files("cwasm");
         let surplus = entries.len().saturating_sub(MOST_ENTRIES);
         entries.retain(|(path, _)| !keep.contains(path));
-        entries.sort_by_key(|(path, modified)| (*modified, path.clone()));
+        entries.sort_by_key(|(path, metadata)| (metadata.accessed().ok(), path.clone()));
         for (path, _) in entries.into_iter().take(surplus) {
             drop(fs::remove_file(path.with_extension("mac")));
             drop(fs::remove_file(path));
         }
     }
 
-    /// Files with this extension, and when they were changed last.
-    fn files(&self, extension: &str) -> Vec<(PathBuf, Option<SystemTime>)> {
+    /// Files with this extension.
+    fn files(&self, extension: &str) -> Vec<(PathBuf, Metadata)> {
         let dirs = [self.dir.clone(), self.code_dir()].map(fs::read_dir);
         let entries = dirs.into_iter().flatten().flatten().flatten();
         let wanted = entries.filter(|entry| {
             entry.path().extension().and_then(|extension| extension.to_str()) == Some(extension)
         });
-        let modified = |entry: &fs::DirEntry| entry.metadata().and_then(|meta| meta.modified());
-        wanted.map(|entry| (entry.path(), modified(&entry).ok())).collect()
+        wanted.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).collect()
     }
 }
 
@@ -264,7 +264,8 @@ mod tests {
             cache.keep(&digest(number), b"code").unwrap();
             let file = File::open(cache.path(&digest(number), "cwasm")).unwrap();
             let age = Duration::from_secs(1_000_000 + number as u64);
-            file.set_modified(SystemTime::UNIX_EPOCH + age).unwrap();
+            let read = FileTimes::new().set_accessed(SystemTime::UNIX_EPOCH + age);
+            file.set_times(read).unwrap();
         }
         cache
     }

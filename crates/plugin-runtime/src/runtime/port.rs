@@ -76,7 +76,8 @@ impl Plugins for PluginRuntime {
     }
 
     fn may_convert(&self, plugin: &PluginDigest) -> Result<(), PluginFault> {
-        self.trust(&self.find(plugin)?)
+        let plugin = self.find(plugin)?;
+        self.trust(&plugin)
     }
 
     async fn load(&self, plugin: &PluginDigest) -> Result<Arc<PluginInfo>, PluginFault> {
