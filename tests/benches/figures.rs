@@ -23,6 +23,9 @@ fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    if cfg!(debug_assertions) {
+        eprintln!("a build for debugging: few rounds, and figures that mean nothing");
+    }
     let mut report = Report::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if runs("conversion") {
