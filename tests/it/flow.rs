@@ -14,6 +14,7 @@ mod outage;
 mod placement;
 mod queues;
 mod removal;
+mod service;
 mod traps;
 
 use serde_json::Value;
