@@ -4,6 +4,7 @@ mod algorithms;
 mod chaos;
 mod clusters;
 mod crash;
+mod data;
 mod explain;
 mod ghosts;
 mod kinds;

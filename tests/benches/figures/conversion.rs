@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Value, json};
 use training::id::{JobId, JobName, Namespace};
-use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, DataSource, Exact, JobSpec, Resources, Spread};
 use training::ports::{Audience, ConversionInput, Plugins};
 use xgboost::Xgboost;
 
@@ -158,10 +158,12 @@ fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
         channels: vec![DataChannel {
             name: "train".to_owned(),
             channel_type: ChannelType::Train,
-            provider: "minio".to_owned(),
-            endpoint: "https://minio.local".to_owned(),
-            bucket: "input".to_owned(),
-            prefix: "datasets/default/".to_owned(),
+            source: DataSource::ObjectStorage {
+                provider: "minio".to_owned(),
+                endpoint: "https://minio.local".to_owned(),
+                bucket: "input".to_owned(),
+                prefix: "datasets/default/".to_owned(),
+            },
             content_type: None,
             feature_names: Vec::new(),
             label_name: None,
@@ -192,6 +194,9 @@ fn job_json(input: &ConversionInput, settings_schema: &str) -> anyhow::Result<St
         .collect();
     let spec = &input.spec;
     let channel = spec.channels.first().context("a channel")?;
+    let DataSource::ObjectStorage { provider, endpoint, bucket, prefix } = &channel.source else {
+        anyhow::bail!("the sample reads from an object store");
+    };
     Ok(json!({
         "id": input.id.as_str(),
         "name": spec.name.as_str(),
@@ -210,10 +215,10 @@ fn job_json(input: &ConversionInput, settings_schema: &str) -> anyhow::Result<St
         "channels": [{
             "name": channel.name,
             "type": channel.channel_type.as_str(),
-            "provider": channel.provider,
-            "endpoint": channel.endpoint,
-            "bucket": channel.bucket,
-            "prefix": channel.prefix,
+            "provider": provider,
+            "endpoint": endpoint,
+            "bucket": bucket,
+            "prefix": prefix,
             "featureNames": channel.feature_names,
         }],
         "outputUri": spec.output_uri,
