@@ -4,6 +4,7 @@ mod algorithms;
 mod chaos;
 mod clusters;
 mod crash;
+mod data;
 mod explain;
 mod ghosts;
 mod kinds;
@@ -14,6 +15,7 @@ mod outage;
 mod placement;
 mod queues;
 mod removal;
+mod service;
 mod traps;
 
 use serde_json::Value;

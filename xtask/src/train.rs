@@ -57,7 +57,8 @@ struct Plan {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Case {
     name: String,
-    /// As users write it. Endpoints are added, and the place of the output.
+    /// As users write it. Endpoints are added, and the place of the output. A channel with a `url`
+    /// names a table that the web server has, one with a `pvcName` a claim that gets it first.
     form: Value,
     /// A hyperparameter that is a port. It gets a free one, as pods have all ports to themselves
     /// and processes have not.
@@ -190,6 +191,7 @@ impl Run<'_> {
         image::unpack(self.images, program, &root.join("image"))?;
         let prefix = format!("{program}/{}/", case.name.replace(' ', "-"));
         let mut form = self.form(case, &prefix)?;
+        self.fill_claims(case, root)?;
         let finished = self.attempt(program, case, &form, root, 1)?;
         println!("train {program}: {}: {} pod(s) finished", case.name, finished.pods);
         self.check(program, case, &self.results(&finished, &prefix, root, 1)?)?;
@@ -214,6 +216,13 @@ impl Run<'_> {
         let channels = form.get_mut("inputDataConfig").and_then(Value::as_array_mut);
         for channel in channels.context("the form has no input data")? {
             let channel = channel.as_object_mut().context("a channel is no object")?;
+            if let Some(table) = channel.get("url").and_then(Value::as_str) {
+                let address = format!("{}/{table}", self.store.web);
+                channel.insert("url".to_owned(), json!(address));
+            }
+            if is_elsewhere(channel) {
+                continue;
+            }
             channel.insert("endpoint".to_owned(), json!(self.store.endpoint));
             channel.insert("bucket".to_owned(), json!(INPUT_BUCKET));
         }
@@ -226,6 +235,19 @@ impl Run<'_> {
             *slot = json!(pods::free_port()?);
         }
         Ok(form)
+    }
+
+    /// Puts the tables of channels in claims where the claims are on this machine, as somebody has
+    /// done who made the claim.
+    fn fill_claims(&self, case: &Case, root: &Path) -> Result<()> {
+        let channels = case.form.get("inputDataConfig").and_then(Value::as_array);
+        for channel in channels.into_iter().flatten() {
+            let Some(claim) = channel.get("pvcName").and_then(Value::as_str) else { continue };
+            let table = channel.get("path").and_then(Value::as_str).context("it has no path")?;
+            let to = root.join(pods::VOLUMES).join(claim).join(table);
+            self.store.fetch(INPUT_BUCKET, table, &to)?;
+        }
+        Ok(())
     }
 
     /// Renders the form, and runs the pods of its bundle to their end.
@@ -275,7 +297,9 @@ impl Run<'_> {
         for name in case.files.iter().map(String::as_str).chain(["metrics.jsonl", "summary.json"]) {
             ensure!(to.join(name).is_file(), "`{name}` is not among the results");
         }
-        let table = case.form.pointer("/inputDataConfig/0/prefix").and_then(Value::as_str);
+        let first = case.form.pointer("/inputDataConfig/0").context("there is no input")?;
+        let named = ["prefix", "path", "url"].into_iter().find_map(|member| first.get(member));
+        let table = named.and_then(Value::as_str);
         let folder = table.and_then(|key| key.split('/').next()).unwrap_or_default();
         let rows = to.join("validation-rows");
         self.store.fetch(INPUT_BUCKET, &format!("{folder}/validation.csv"), &rows)?;
@@ -304,6 +328,11 @@ impl Run<'_> {
         ensure!(!lines.is_empty(), "there are no metrics");
         Ok(lines)
     }
+}
+
+/// Whether a channel's data is in no object store.
+fn is_elsewhere(channel: &Map<String, Value>) -> bool {
+    channel.contains_key("url") || channel.contains_key("pvcName")
 }
 
 fn expect(said: &Value, expected: &Map<String, Value>) -> Result<()> {

@@ -1,15 +1,19 @@
 """The object store of `cargo xtask train`: a local server that speaks S3, with real tables.
 
-`serve` prints its address and lives until its standard input ends. `fetch` brings home what a
-training wrote.
+`serve` prints its address, and that of a plain web server with the same tables, and lives until its
+standard input ends. `fetch` brings home what a training wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import pathlib
 import sys
+import tempfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -44,13 +48,16 @@ def tables() -> dict[str, pandas.DataFrame]:
     }
 
 
-def fill(s3: Any) -> None:
+def fill(s3: Any, web: pathlib.Path) -> None:
     """Each table as CSV, and the training rows once more as a folder of Parquet files."""
     for bucket in (INPUT_BUCKET, OUTPUT_BUCKET):
         s3.create_bucket(Bucket=bucket)
 
     def put(key: str, data: bytes) -> None:
         s3.put_object(Bucket=INPUT_BUCKET, Key=key, Body=data)
+        path = web / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     for name, table in tables().items():
         # Mixed, because iris comes sorted by its label; the same way each time.
@@ -75,9 +82,14 @@ def serve() -> None:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    fill(client(endpoint))
-    print(endpoint, flush=True)
-    sys.stdin.read()
+    with tempfile.TemporaryDirectory() as folder:
+        fill(client(endpoint), pathlib.Path(folder))
+        handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+        web = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        print(endpoint, f"http://127.0.0.1:{web.server_port}", flush=True)
+        sys.stdin.read()
+        web.shutdown()
     server.stop()
 
 

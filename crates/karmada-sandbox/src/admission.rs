@@ -8,7 +8,11 @@ use crate::json::Tree as _;
 use crate::{
     clock::{self, Ids},
     json::{self as js, label, list, meta, text},
-    objects::{Key, Res, resources::CLUSTER_POLICY, resources::POLICY},
+    objects::{
+        Key, Res,
+        resources::{CLUSTER_POLICY, POLICY},
+        selectors::label_selector_matches,
+    },
     status::{ApiError, ApiResult},
 };
 
@@ -79,6 +83,27 @@ pub(crate) fn check_metadata(res: Res, object: &Value) -> ApiResult<()> {
     Ok(())
 }
 
+/// A controller of pods must choose those that it makes.
+pub(crate) fn check_selector(res: Res, object: &Value) -> ApiResult<()> {
+    if !matches!(res.plural, "deployments" | "replicasets") {
+        return Ok(());
+    }
+    let selector = object.at(&["spec", "selector"]);
+    let labels = object.at(&["spec", "template", "metadata", "labels"]);
+    let is_empty = ["matchLabels", "matchExpressions"]
+        .iter()
+        .all(|part| selector.get(part).is_none_or(|part| part == &json!({}) || part == &json!([])));
+    let (field, why) = if is_empty {
+        ("spec.selector", "Required value".to_owned())
+    } else if label_selector_matches(selector, labels) {
+        return Ok(());
+    } else {
+        let why = format!("Invalid value: {labels}: `selector` does not match template `labels`");
+        ("spec.template.metadata.labels", why)
+    };
+    Err(ApiError::invalid(res, meta(object, "name"), field, &why))
+}
+
 fn is_label_value(value: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
     value.is_empty()
@@ -121,7 +146,19 @@ pub(crate) fn default_fields(res: Res, object: &mut Value, uid: &str, now: Times
                 js::set(object, &["spec", "template", "metadata", "labels", label], uid);
             }
         }
-        "deployments" => set_default(object, &["spec", "replicas"], json!(1)),
+        "deployments" => {
+            set_default(object, &["spec", "replicas"], json!(1));
+            set_default(object, &["spec", "revisionHistoryLimit"], json!(10));
+            set_default(object, &["spec", "progressDeadlineSeconds"], json!(600));
+            set_default(object, &["spec", "strategy", "type"], json!("RollingUpdate"));
+            if text(object, "/spec/strategy/type") == "RollingUpdate" {
+                for bound in ["maxSurge", "maxUnavailable"] {
+                    let path = ["spec", "strategy", "rollingUpdate", bound];
+                    set_default(object, &path, json!("25%"));
+                }
+            }
+        }
+        "replicasets" => set_default(object, &["spec", "replicas"], json!(1)),
         "services" => {
             set_default(object, &["spec", "type"], json!("ClusterIP"));
             set_default(object, &["spec", "clusterIP"], json!("10.96.0.10"));

@@ -12,6 +12,7 @@ mod pod;
 mod pvc;
 mod raycluster;
 mod rayjob;
+mod replicaset;
 pub(crate) mod runs;
 mod training;
 mod trainjob;
@@ -45,6 +46,7 @@ pub(crate) fn is_simulated(res: Res) -> bool {
         &r::RAY_CLUSTER,
         &r::PVC,
         &r::DEPLOYMENT,
+        &r::REPLICA_SET,
         &r::JOB_SET,
         &r::PYTORCH_JOB,
         &r::TF_JOB,
@@ -80,6 +82,7 @@ pub(crate) fn changed(world: &mut World, cluster: &str, change: &Change) {
         res if *res == r::RAY_CLUSTER => raycluster::reconcile(world, cluster, key),
         res if *res == r::PVC => pvc::reconcile(world, cluster, key),
         res if *res == r::DEPLOYMENT => deployment::reconcile(world, cluster, key),
+        res if *res == r::REPLICA_SET => replicaset::reconcile(world, cluster, key),
         res if *res == r::JOB_SET => groups::reconcile(world, cluster, key),
         res if *res == r::PYTORCH_JOB => {
             training::reconcile(world, cluster, key, &training::PYTORCH);

@@ -15,13 +15,17 @@
 //!
 //! # Steering a workload
 //!
-//! Annotations on a RayJob, Job, JobSet, TrainJob, PyTorchJob, TFJob or MPIJob (they travel through Karmada like any other):
+//! Annotations on a RayJob, Job, JobSet, TrainJob, PyTorchJob, TFJob, MPIJob or Deployment (they travel
+//! through Karmada like any other):
 //!
 //! | annotation | values |
 //! |---|---|
 //! | `sandbox.trainyard.dev/outcome` | `succeed` (default), `fail`, `hang`, `oom`, `image-pull`, `unschedulable`, `crash-loop`, `evict`; `fail-once` fails the first attempt only; on a PersistentVolumeClaim `unbound` |
 //! | `sandbox.trainyard.dev/duration-seconds` | how long it computes once it runs, default 4 |
 //! | `sandbox.trainyard.dev/log-noise-bytes` | on a Pod: so much is in its log before its first step |
+//!
+//! The pods of a Deployment run until they are deleted: there `fail` and `oom` are a crash loop, too, and
+//! with `hang` a pod that has a readiness probe never is ready.
 //!
 //! # How it reads a kind
 //!

@@ -3,6 +3,7 @@
 //! requests, `sim` and the controllers call it for everything else.
 
 mod compare;
+pub(crate) mod delete;
 pub(crate) mod fields;
 mod hooks;
 pub(crate) mod list;

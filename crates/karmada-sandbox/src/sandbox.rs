@@ -224,7 +224,7 @@ pub(crate) fn delete_member_object(
     api.edit(&key, |object| {
         crate::json::remove(object, &["metadata", "finalizers"]);
     });
-    let now = crate::objects::write::Delete { grace_seconds: Some(0), ..Default::default() };
+    let now = crate::objects::delete::Delete { grace_seconds: Some(0), ..Default::default() };
     let _ = api.delete(&key, &now);
     true
 }

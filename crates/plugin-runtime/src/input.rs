@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use training::job::DataChannel;
+use training::job::{DataChannel, DataSource};
 use training::ports::ConversionInput;
 
 /// Writes the job for a plugin whose canonical algorithm and merged settings are given.
@@ -97,6 +97,12 @@ struct Channel<'a> {
     bucket: &'a str,
     prefix: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
     feature_names: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,13 +111,27 @@ struct Channel<'a> {
 
 impl<'a> From<&'a DataChannel> for Channel<'a> {
     fn from(channel: &'a DataChannel) -> Self {
+        let ([provider, endpoint, bucket, prefix], claim, path, url) = match &channel.source {
+            DataSource::ObjectStorage { provider, endpoint, bucket, prefix } => {
+                ([provider.as_str(), endpoint, bucket, prefix], None, None, None)
+            }
+            // The members of an object store are always there, so that plugins which know no other
+            // source can read the job and refuse it.
+            DataSource::Volume { claim, path } => {
+                (["custom", "", "", ""], Some(claim.as_str()), Some(path.as_str()), None)
+            }
+            DataSource::Web { url } => (["custom", "", "", ""], None, None, Some(url.as_str())),
+        };
         Self {
             name: &channel.name,
             r#type: channel.channel_type.as_str(),
-            provider: &channel.provider,
-            endpoint: &channel.endpoint,
-            bucket: &channel.bucket,
-            prefix: &channel.prefix,
+            provider,
+            endpoint,
+            bucket,
+            prefix,
+            claim,
+            path,
+            url,
             content_type: channel.content_type.as_deref(),
             feature_names: &channel.feature_names,
             label_name: channel.label_name.as_deref(),

@@ -5,6 +5,8 @@ mod bounds;
 mod explain;
 mod shape;
 
+use std::collections::BTreeMap;
+
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 use training::ports::{FieldError, Prepared};
@@ -15,6 +17,8 @@ use crate::text;
 
 /// Violations that are reported at most.
 const MOST_ERRORS: usize = 100;
+/// The word of a parameter for what it is by default under an alias of the algorithm.
+const ALIAS_DEFAULTS: &str = "x-alias-defaults";
 
 /// A compiled schema of an object.
 #[derive(Debug)]
@@ -81,16 +85,44 @@ impl Schema {
             .collect()
     }
 
-    /// A default that breaks its own schema would make every job invalid that relies on it.
+    /// A default that breaks its own schema would make every job invalid that relies on it. Those of
+    /// an alias are filled in together, as they are for a form that names it.
     fn check_defaults(&self) -> Result<(), String> {
-        let mut value = Value::Object(Map::new());
+        self.check_filled(Map::new(), "a default")?;
+        for (alias, defaults) in self.alias_defaults()? {
+            self.check_filled(defaults, &format!("a default of the alias `{alias}`"))?;
+        }
+        Ok(())
+    }
+
+    fn check_filled(&self, sent: Map<String, Value>, what: &str) -> Result<(), String> {
+        let mut value = Value::Object(sent);
         self.shape.fill(&mut value);
         match self.errors(&value).into_iter().find(|error| error.code != "required") {
             None => Ok(()),
             Some(error) => {
-                Err(format!("a default breaks it at `{}`: {}", error.pointer, error.detail))
+                Err(format!("{what} breaks it at `{}`: {}", error.pointer, error.detail))
             }
         }
+    }
+
+    /// What parameters are by default for each alias that has defaults of its own.
+    fn alias_defaults(&self) -> Result<BTreeMap<String, Map<String, Value>>, String> {
+        let mut found: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+        let properties = self.document.get("properties").and_then(Value::as_object);
+        for (name, schema) in properties.into_iter().flatten() {
+            let Some(defaults) = schema.get(ALIAS_DEFAULTS) else { continue };
+            let Value::Object(defaults) = defaults else {
+                return Err(text::clean(
+                    &format!("`{ALIAS_DEFAULTS}` of `{name}` must be an object"),
+                    512,
+                ));
+            };
+            for (alias, value) in defaults {
+                found.entry(alias.clone()).or_default().insert(name.clone(), value.clone());
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -191,6 +223,35 @@ mod tests {
         let codes: Vec<_> = errors.iter().map(|e| (e.pointer.as_str(), e.code.as_str())).collect();
         assert_eq!(codes, [("/a", "out-of-range"), ("/b", "not-allowed")]);
         assert!(errors[1].detail.contains("\"x\", \"y\""), "{}", errors[1].detail);
+    }
+
+    #[test]
+    fn defaults_of_aliases_are_held_to_the_schema() {
+        let with = |stage: Value, offload: Value| {
+            let schema = json!({
+                "type": "object",
+                "properties": {
+                    "stage": {"type": "integer", "maximum": 3, "default": 0, ALIAS_DEFAULTS: stage},
+                    "offload": {"type": "boolean", "default": false, ALIAS_DEFAULTS: offload},
+                },
+                "if": {"properties": {"offload": {"const": true}}},
+                "then": {"properties": {"stage": {"minimum": 2}}},
+            });
+            Schema::parse(&schema.to_string()).map(drop)
+        };
+        assert_eq!(with(json!({"zero": 3}), json!({"zero": true})), Ok(()));
+        for (stage, offload, expected) in [
+            (json!({"zero": "3"}), json!({}), "default of the alias `zero` breaks it at `/stage`"),
+            (json!({"zero": 4}), json!({}), "`stage` must be at most 3"),
+            (json!({"a": 3, "zero": null}), json!({}), "default of the alias `zero`"),
+            // Each is valid alone, and the two are not together.
+            (json!({"zero": 1}), json!({"zero": true}), "`stage` must be at least 2"),
+            (json!({"zero": 2}), json!({"other": true}), "default of the alias `other`"),
+            (json!([3]), json!({}), "`x-alias-defaults` of `stage` must be an object"),
+        ] {
+            let error = with(stage.clone(), offload.clone()).unwrap_err();
+            assert!(error.contains(expected), "{stage} {offload}: {error}");
+        }
     }
 
     #[test]

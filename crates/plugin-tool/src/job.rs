@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use training::form::Form;
-use training::job::{Attempt, ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
+use training::job::{
+    Attempt, ChannelType, DataChannel, DataSource, Exact, JobSpec, Resources, Spread,
+};
 use training::ports::{ConversionInput, FieldError, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace, submit};
 
@@ -95,6 +97,10 @@ struct ChannelText {
     bucket: String,
     #[serde(default)]
     prefix: String,
+    claim: Option<String>,
+    #[serde(default)]
+    path: String,
+    url: Option<String>,
     content_type: Option<String>,
     #[serde(default)]
     feature_names: Vec<String>,
@@ -173,13 +179,23 @@ fn channel(channel: ChannelText) -> Result<DataChannel, String> {
         .into_iter()
         .find(|known| known.as_str() == channel.r#type)
         .ok_or_else(|| format!("channel `{}` has no known type", channel.name))?;
+    let source = match (channel.claim, channel.url) {
+        (Some(claim), None) => DataSource::Volume { claim, path: channel.path },
+        (None, Some(url)) => DataSource::Web { url },
+        (None, None) => DataSource::ObjectStorage {
+            provider: channel.provider,
+            endpoint: channel.endpoint,
+            bucket: channel.bucket,
+            prefix: channel.prefix,
+        },
+        (Some(_), Some(_)) => {
+            return Err(format!("channel `{}` has a claim and a URL", channel.name));
+        }
+    };
     Ok(DataChannel {
         name: channel.name,
         channel_type,
-        provider: channel.provider,
-        endpoint: channel.endpoint,
-        bucket: channel.bucket,
-        prefix: channel.prefix,
+        source,
         content_type: channel.content_type,
         feature_names: channel.feature_names,
         label_name: channel.label_name,

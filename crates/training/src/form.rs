@@ -219,7 +219,8 @@ fn read_form(
     if let Some(stopping) = &stopping {
         stopping.only(&["maxRuntimeSeconds", "maxPendingSeconds"]);
     }
-    let channels = channels::read(form);
+    let schema = algorithm.name.as_deref().and_then(|name| around.schema_of(name));
+    let channels = channels::read(form, schema.as_ref());
     let output_uri = form.object("outputDataConfig").and_then(|output| {
         output.only(&["artifactUri"]);
         let uri = output.text("artifactUri", 1024)?;

@@ -67,21 +67,54 @@ impl ChannelType {
     }
 }
 
-/// Where some input data lies in an object store.
+/// Where some input data lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataSource {
+    /// In an object store.
+    ObjectStorage {
+        /// `aws`, `minio`, `gcs`, `azure` or `custom`.
+        provider: String,
+        /// URL of the store; empty for the provider's own.
+        endpoint: String,
+        /// Bucket without scheme and slashes.
+        bucket: String,
+        /// Key prefix without a leading slash.
+        prefix: String,
+    },
+    /// In a volume that is there already.
+    Volume {
+        /// Name of its claim, in the namespace of the job.
+        claim: String,
+        /// Path below its root, without slashes at its ends; empty for all of it.
+        path: String,
+    },
+    /// On the web.
+    Web {
+        /// Address of one file.
+        url: String,
+    },
+}
+
+impl DataSource {
+    /// The word of the form, and of plugins for what they can read.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ObjectStorage { .. } => "object-storage",
+            Self::Volume { .. } => "pvc",
+            Self::Web { .. } => "http",
+        }
+    }
+}
+
+/// Some input data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataChannel {
     /// Unique within the job.
     pub name: String,
     /// What the data is for.
     pub channel_type: ChannelType,
-    /// `aws`, `minio`, `gcs`, `azure` or `custom`.
-    pub provider: String,
-    /// URL of the store; empty for the provider's own.
-    pub endpoint: String,
-    /// Bucket without scheme and slashes.
-    pub bucket: String,
-    /// Key prefix without a leading slash.
-    pub prefix: String,
+    /// Where it lies.
+    pub source: DataSource,
     /// Format of the objects, such as `csv`.
     pub content_type: Option<String>,
     /// Columns to learn from; empty for all but the label.

@@ -6,7 +6,10 @@ import json
 import os
 import pathlib
 import tempfile
+import threading
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from unittest import mock
 
 import pandas
@@ -49,6 +52,8 @@ class Addresses(unittest.TestCase):
         self.assertEqual(trainlib.split_uri("storage://b"), ("storage", "b", ""))
         self.assertEqual(trainlib.split_uri("file:///a%20b"), ("file", "", "/a b"))
         self.assertEqual(trainlib.split_uri("/a/b"), ("file", "", "/a/b"))
+        url = "https://data.example/a.csv?version=1"
+        self.assertEqual(trainlib.split_uri(url), ("https", "", url))
         self.assertRaises(SystemExit, trainlib.split_uri, "az://b/a")
 
     def test_a_folder_is_not_its_neighbour(self) -> None:
@@ -72,6 +77,64 @@ class Addresses(unittest.TestCase):
         self.assertEqual(kind("a/b.csv", "parquet"), "")
         self.assertEqual(kind("a/_SUCCESS", "csv"), "")
         self.assertRaises(SystemExit, kind, "a/b", "recordio")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Fails as often as it is told, and then serves one table."""
+
+    failures: ClassVar[list[int]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:  # The name is the library's.
+        """Answers one request."""
+        self.asked.append(self.path)
+        status = self.failures.pop(0) if self.failures else 200
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(b"a,y\n1,0\n2,1\n" if status == 200 else b"")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class Web(unittest.TestCase):
+    """Files on the web, from a real server."""
+
+    def setUp(self) -> None:
+        """Starts it, without failures."""
+        Handler.failures, Handler.asked = [], []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+
+    def channel(self, name: str, wanted: str = "") -> Channel:
+        """A channel of the server."""
+        address = f"http://127.0.0.1:{self.server.server_port}/{name}"
+        return Channel("t", "train", address, format=wanted, label="y")
+
+    def test_the_name_of_the_path_is_that_of_the_file(self) -> None:
+        """What follows it, such as a version, is sent and means nothing here."""
+        table = trainlib.read(self.channel("data/a.csv?version=2"))
+        self.assertEqual(table.features["a"].tolist(), [1, 2])
+        self.assertEqual(Handler.asked, ["/data/a.csv?version=2"])
+        self.assertEqual(len(trainlib.read(self.channel("data", "csv")).label), 2)
+        with self.assertRaisesRegex(SystemExit, "no CSV or Parquet file"):
+            trainlib.read(self.channel("data"))
+
+    def test_a_server_that_is_down_for_a_moment_is_asked_again(self) -> None:
+        """A refusal is final, and so is the last attempt."""
+        with mock.patch.object(trainlib.time, "sleep"):
+            Handler.failures = [503, 429]
+            self.assertEqual(len(trainlib.read(self.channel("a.csv")).label), 2)
+            self.assertEqual(len(Handler.asked), 3)
+            Handler.failures = [404]
+            with self.assertRaisesRegex(SystemExit, "404"):
+                trainlib.read(self.channel("a.csv"))
+            self.assertEqual(len(Handler.asked), 4)
+            Handler.failures = [500] * trainlib.WEB_ATTEMPTS
+            with self.assertRaisesRegex(SystemExit, "500"):
+                trainlib.read(self.channel("a.csv"))
 
 
 class Tables(unittest.TestCase):

@@ -12,10 +12,14 @@ import json
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
 
 if TYPE_CHECKING:
     import numpy
@@ -26,6 +30,13 @@ DEFAULT_LABEL = "target"
 
 OBJECT_STORES = ("s3", "storage", "gs")
 """Schemes of addresses that speak the protocol of S3. `storage` is the predecessor's word."""
+
+WEB = ("http", "https")
+"""Schemes of addresses on the web, of which each is one file."""
+
+WEB_ATTEMPTS = 5
+WEB_TIMEOUT = 60
+"""Seconds without a byte."""
 
 GOOGLE_ENDPOINT = "https://storage.googleapis.com"
 FORMATS = {".csv": "csv", ".parquet": "parquet"}
@@ -137,12 +148,18 @@ def client(endpoint: str = "") -> Any:
 
 
 def split_uri(uri: str) -> tuple[str, str, str]:
-    """Scheme, bucket and key; a path has the scheme `file` and no bucket."""
+    """Scheme, bucket and key; a path has the scheme `file` and no bucket.
+
+    What is on the web has no bucket, and its whole address as its key.
+    """
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):
         return "file", "", unquote(parts.path) if parts.scheme else uri
+    if parts.scheme in WEB:
+        return parts.scheme, "", uri
     if parts.scheme not in OBJECT_STORES:
-        fail(f"{uri}: this program reads and writes {', '.join(OBJECT_STORES)} and file")
+        known = ", ".join((*OBJECT_STORES, *WEB))
+        fail(f"{uri}: this program reads {known} and file")
     # By hand: a key may hold what is a query elsewhere.
     bucket, _, key = uri.split("://", 1)[1].partition("/")
     return parts.scheme, bucket, key
@@ -178,6 +195,20 @@ def chosen_keys(key: str, keys: Iterable[str]) -> list[str]:
     return [k for k in keys if k.startswith(folder)]
 
 
+def download(url: str) -> bytes:
+    """A file on the web. A server that is down for a moment is asked again, a refusal is final."""
+    for attempt in range(1, WEB_ATTEMPTS + 1):
+        try:
+            with urlopen(url, timeout=WEB_TIMEOUT) as answer:
+                return bytes(answer.read())
+        except (OSError, HTTPException) as error:
+            refused = isinstance(error, HTTPError) and error.code < 500 and error.code != 429
+            if refused or attempt == WEB_ATTEMPTS:
+                fail(f"{url}: {error}")
+            time.sleep(2 ** (attempt - 1))
+    raise AssertionError
+
+
 def parse(kind: str, data: bytes) -> pandas.DataFrame:
     """One file as a table."""
     import pandas
@@ -193,6 +224,9 @@ def files(channel: Channel) -> tuple[list[str], Callable[[str], bytes]]:
         root = pathlib.Path(key)
         names = [str(path) for path in root.rglob("*") if path.is_file()]
         return names or [key], lambda name: pathlib.Path(name).read_bytes()
+    if scheme in WEB:
+        # Its name is the path of the address, without what follows.
+        return [unquote(urlsplit(key).path)], lambda _: download(key)
     s3 = client(default_endpoint(scheme, channel.endpoint))
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
     keys = chosen_keys(key, (entry["Key"] for page in pages for entry in page.get("Contents", [])))
@@ -362,6 +396,8 @@ class Results:
         if not uri or uri.startswith("file://"):
             return
         scheme, bucket, prefix = split_uri(uri)
+        if scheme in WEB:
+            fail(f"{uri}: results go to {', '.join(OBJECT_STORES)} and file")
         s3 = client(default_endpoint(scheme, text("AWS_ENDPOINT_URL")))
         prefix = f"{prefix.rstrip('/')}/" if prefix else ""
         for path in self.written:

@@ -114,13 +114,15 @@ def translate_credentials() -> None:
 
 
 def channels() -> dict[str, trainlib.Channel]:
-    """The inputs by their type. Without a bucket a key is a path."""
+    """The inputs by their type. A key that is a path or an address on the web has no bucket."""
     found: dict[str, trainlib.Channel] = {}
     for kind, word in CHANNELS.items():
         key = os.environ.get(f"S3_{word}_KEY")
         if key is None:
             continue
         bucket = trainlib.text(f"S3_{word}_BUCKET", trainlib.text("S3_BUCKET"))
+        if key.startswith(("/", "http://", "https://")):
+            bucket = ""
         # Old forms write the bucket as an address.
         bucket = bucket.split("://", 1)[-1].strip("/")
         found[kind] = trainlib.Channel(

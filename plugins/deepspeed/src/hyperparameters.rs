@@ -49,7 +49,7 @@ pub struct Stage(
 /// A DeepSpeed program, started by torchrun in every pod.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "DeepSpeed")]
+#[schemars(title = "DeepSpeed", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Rows of one step, over all processes together. Empty: it follows from the other two.
     #[serde(deserialize_with = "whole_or_null")]

@@ -33,7 +33,7 @@ choices! {
 /// A Horovod program, one process for each GPU.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "Horovod")]
+#[schemars(title = "Horovod", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Passes over the training data.
     #[serde(deserialize_with = "whole")]

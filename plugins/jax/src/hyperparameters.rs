@@ -43,7 +43,7 @@ pub struct Size(
 /// A JAX program, one process in every pod.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "JAX")]
+#[schemars(title = "JAX", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Passes over the training data.
     #[serde(deserialize_with = "whole")]

@@ -32,7 +32,7 @@ pub struct ExitCode(
 /// A container that runs to its end.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(title = "Kubernetes Job")]
+#[schemars(title = "Kubernetes Job", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Program and arguments, started without a shell. Empty: the entrypoint of the form,
     /// or the image's own.

@@ -103,7 +103,7 @@ pub struct Position(
 /// Gradient boosting on tabular data.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "LightGBM")]
+#[schemars(title = "LightGBM", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// What the training minimizes, and with it what a prediction means.
     #[schemars(title = "Objective", extend("x-group" = "Objective and evaluation"))]

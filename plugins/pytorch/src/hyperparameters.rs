@@ -57,7 +57,7 @@ pub struct Size(
 /// A PyTorch program, started by torchrun in every pod.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "PyTorch")]
+#[schemars(title = "PyTorch", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Passes over the training data.
     #[serde(deserialize_with = "whole")]

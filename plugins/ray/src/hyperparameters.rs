@@ -36,7 +36,7 @@ pub struct Amount(#[schemars(range(min = 0, max = 1_000_000))] pub f64);
 /// Any program on a Ray cluster of its own.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "Ray")]
+#[schemars(title = "Ray", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Python packages that are installed before the program starts, as pip takes them.
     #[schemars(title = "Packages", extend("x-group" = "Runtime environment", "maxItems" = 256))]

@@ -106,6 +106,15 @@ pub struct Channel<'a> {
     /// Without leading slash.
     #[serde(borrow, default)]
     pub prefix: Text<'a>,
+    /// Claim of the volume that holds the data instead of an object store.
+    #[serde(borrow, default)]
+    pub claim: Option<Text<'a>>,
+    /// Path below the root of that volume, without slashes at its ends.
+    #[serde(borrow, default)]
+    pub path: Text<'a>,
+    /// Address of the data on the web instead of an object store.
+    #[serde(borrow, default)]
+    pub url: Option<Text<'a>>,
     /// `csv`.
     #[serde(borrow, default)]
     pub content_type: Option<Text<'a>>,

@@ -45,6 +45,7 @@ mod answer;
 pub mod bindings;
 mod choice;
 pub mod custom;
+pub mod data;
 mod findings;
 pub mod format;
 #[doc(hidden)]

@@ -21,6 +21,7 @@ pub use torchrun::Torchrun;
 pub use user::{SecretKey, UserCommand, UserVariables};
 pub use workload::{Roles, WorkloadKind, interpret as interpret_any, kinds_of};
 
+use crate::data::DataVolumes;
 use crate::manifest::config_map::ConfigMap;
 use crate::manifest::job::BatchJob;
 use crate::manifest::meta::{Metadata, Pairs, TemplateMetadata};
@@ -104,6 +105,7 @@ pub struct Trainer<'j, H, D> {
     job: &'j Job<'j, H, Settings<D>>,
     service: String,
     claim: Option<String>,
+    data: DataVolumes<'j>,
 }
 
 impl<'j, H, D> Trainer<'j, H, D> {
@@ -112,7 +114,8 @@ impl<'j, H, D> Trainer<'j, H, D> {
         let existing = given(job.pvc_name.as_deref()).map(str::to_owned);
         let new = || (job.resources.volume_size_gb > 0).then(|| format!("{}-results", job.name));
         let claim = existing.or_else(new);
-        Self { job, service: format!("{}-pods", job.name), claim }
+        let data = DataVolumes::of(&job.channels);
+        Self { job, service: format!("{}-pods", job.name), claim, data }
     }
 
     /// Identity of the job.
@@ -290,7 +293,7 @@ impl<'j, H, D> Trainer<'j, H, D> {
         program.files.map(|files| format!("{}{}", self.job.name, files.suffix))
     }
 
-    /// Volumes of the pods: results, shared memory, files.
+    /// Volumes of the pods: results, shared memory, files, data.
     pub fn space<'a>(&'a self, program: &Program<'a>, files: Option<&'a str>) -> Space<'a> {
         let results = match &self.claim {
             Some(claim) => VolumeSource::PersistentVolumeClaim(claim),
@@ -304,6 +307,7 @@ impl<'j, H, D> Trainer<'j, H, D> {
         if let (Some(name), Some(given)) = (files, program.files) {
             space.add(FILES_VOLUME, given.path, VolumeSource::ConfigMap(name));
         }
+        self.data.add_to(&mut space.volumes, &mut space.mounts);
         space
     }
 
@@ -400,7 +404,7 @@ pub struct Space<'a> {
 impl<'a> Space<'a> {
     fn add(&mut self, name: &'a str, mount_path: &'a str, source: VolumeSource<'a>) {
         self.volumes.push(Volume { name, source });
-        self.mounts.push(VolumeMount { mount_path, name });
+        self.mounts.push(VolumeMount { mount_path, name, read_only: false });
     }
 }
 

@@ -47,7 +47,7 @@ impl Default for PortMapping {
 /// A program that runs until it is stopped.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(title = "Service")]
+#[schemars(title = "Service", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Program and arguments, started without a shell. Empty: the entrypoint of the form,
     /// or the image's own.

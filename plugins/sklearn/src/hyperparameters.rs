@@ -98,7 +98,7 @@ choices! {
 /// An estimator of scikit-learn, in one pod.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "scikit-learn")]
+#[schemars(title = "scikit-learn", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// What is learnt: a class or a number.
     #[schemars(title = "Task", extend("x-group" = "Estimator"))]

@@ -64,7 +64,7 @@ pub struct Size(
 /// A Keras program, in one pod or many.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "TensorFlow")]
+#[schemars(title = "TensorFlow", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// Passes over the training data.
     #[serde(deserialize_with = "whole")]

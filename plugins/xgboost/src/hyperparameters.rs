@@ -17,7 +17,7 @@ use crate::words::{
 /// Gradient boosting on tabular data.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "XGBoost")]
+#[schemars(title = "XGBoost", extend("x-channel-sources" = ["pvc", "http"]))]
 pub struct Hyperparameters {
     /// How many rounds of boosting to run. More rounds fit closer and take longer; with a
     /// validation channel, early stopping can end sooner.

@@ -299,7 +299,8 @@ pub(crate) fn warnings(job: &XgboostJob<'_>, inputs: &Inputs<'_>) -> Vec<String>
     let channels = [inputs.train, inputs.validation, inputs.test];
     warn(
         channels.iter().flatten().any(|channel| {
-            channel.endpoint.is_empty()
+            channel.is_stored()
+                && channel.endpoint.is_empty()
                 && !matches!(channel.provider, Provider::Aws | Provider::Gcs)
         }),
         "A channel has no endpoint, and its provider has none that everybody knows: the training \

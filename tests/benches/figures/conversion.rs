@@ -1,6 +1,7 @@
 //! A conversion in a fresh sandbox against the same Rust code in the same process, both from the
 //! same job JSON to the same manifest texts, in alternating slices of one thread. What the host
-//! does around it (building the JSON, reading the answer) is in the sandboxed side only.
+//! does around it (building the JSON, reading the answer) is in the sandboxed side only. And every
+//! shipped plugin against one of them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use anyhow::{Context as _, anyhow};
 use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Value, json};
 use training::id::{JobId, JobName, Namespace};
-use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
-use training::ports::{Audience, ConversionInput, Plugins};
+use training::job::{ChannelType, DataChannel, DataSource, Exact, JobSpec, Resources, Spread};
+use training::ports::{Audience, ConversionInput, PluginInfo, Plugins};
+use training::submit::read_form;
 use xgboost::Xgboost;
 
 use crate::report::{Report, median, percentile, rounds};
@@ -78,7 +80,83 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         format!("p99 {:.0} us, p50 {:.0} us", percentile(&mut each, 99), median(&mut each)),
     );
     let name = "conversions on two threads, per one thread";
-    two_threads(report, name, &runtime, &plugin.digest, &input).await
+    two_threads(report, name, &runtime, &plugin.digest, &input).await?;
+    every_plugin(report, &runtime).await
+}
+
+/// A plugin with the smallest form that its page shows.
+struct Shipped {
+    algorithm: String,
+    plugin: training::PluginDigest,
+    input: ConversionInput,
+    /// Microseconds of each conversion.
+    each: Vec<f64>,
+}
+
+impl Shipped {
+    /// As a submission prepares it, before it asks the plugin.
+    fn of(runtime: &PluginRuntime, plugin: &PluginInfo) -> anyhow::Result<Self> {
+        let form = plugin.examples.first().context("an example")?.clone();
+        let form = read_form(runtime, Some(plugin), &[], form)
+            .map_err(|mistakes| anyhow!("the form of {}: {mistakes:?}", plugin.name))?;
+        let mut spec = form.spec;
+        let prepared = runtime.prepare(&plugin.digest, &spec.hyperparameters)?;
+        anyhow::ensure!(prepared.errors.is_empty(), "{}: {:?}", plugin.name, prepared.errors);
+        spec.hyperparameters = prepared.hyperparameters;
+        let id = JobId::from_name(&spec.name, 0x1a2b_3c4d);
+        Ok(Self {
+            algorithm: plugin.algorithm().to_owned(),
+            plugin: plugin.digest,
+            input: ConversionInput { id, spec, settings: None },
+            each: Vec::new(),
+        })
+    }
+
+    async fn slice(&mut self, runtime: &PluginRuntime) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < SLICE {
+            let one = Instant::now();
+            let answer = runtime.convert(&self.plugin, &self.input).await?;
+            std::hint::black_box(answer)
+                .map_err(|refusal| anyhow!("{}: {refusal:?}", self.algorithm))?;
+            self.each.push(one.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(())
+    }
+}
+
+/// A conversion of every shipped plugin, each with its smallest documented form, against one of
+/// XGBoost. All take turns, so that what else the machine does meets all of them.
+async fn every_plugin(report: &mut Report, runtime: &PluginRuntime) -> anyhow::Result<()> {
+    let mut shipped = Vec::new();
+    for plugin in runtime.list() {
+        shipped.push(Shipped::of(runtime, &plugin)?);
+    }
+    for _ in 0..rounds(ROUNDS / 4) {
+        for plugin in &mut shipped {
+            plugin.slice(runtime).await?;
+        }
+    }
+    let of_one = shipped.iter_mut().find(|plugin| plugin.algorithm == "xgboost");
+    let of_one = median(&mut of_one.context("the XGBoost plugin")?.each);
+    for Shipped { algorithm, each, .. } in &mut shipped {
+        let (middle, slow) = (median(each), percentile(each, 99));
+        report.add(
+            format!("smallest form of {algorithm}, p50 per that of xgboost"),
+            middle / of_one,
+            "x",
+            "-",
+            format!("p50 {middle:.1} us"),
+        );
+        report.add(
+            format!("smallest form of {algorithm}, p99 per p50"),
+            slow / middle,
+            "x",
+            "-",
+            format!("p99 {slow:.1} us, p50 {middle:.1} us"),
+        );
+    }
+    Ok(())
 }
 
 /// Conversions per second on two threads, per those on one.
@@ -154,10 +232,12 @@ fn sample(hyperparameters: Value) -> anyhow::Result<ConversionInput> {
         channels: vec![DataChannel {
             name: "train".to_owned(),
             channel_type: ChannelType::Train,
-            provider: "minio".to_owned(),
-            endpoint: "https://minio.local".to_owned(),
-            bucket: "input".to_owned(),
-            prefix: "datasets/default/".to_owned(),
+            source: DataSource::ObjectStorage {
+                provider: "minio".to_owned(),
+                endpoint: "https://minio.local".to_owned(),
+                bucket: "input".to_owned(),
+                prefix: "datasets/default/".to_owned(),
+            },
             content_type: None,
             feature_names: Vec::new(),
             label_name: None,
@@ -188,6 +268,9 @@ fn job_json(input: &ConversionInput, settings_schema: &str) -> anyhow::Result<St
         .collect();
     let spec = &input.spec;
     let channel = spec.channels.first().context("a channel")?;
+    let DataSource::ObjectStorage { provider, endpoint, bucket, prefix } = &channel.source else {
+        anyhow::bail!("the sample reads from an object store");
+    };
     Ok(json!({
         "id": input.id.as_str(),
         "name": spec.name.as_str(),
@@ -206,10 +289,10 @@ fn job_json(input: &ConversionInput, settings_schema: &str) -> anyhow::Result<St
         "channels": [{
             "name": channel.name,
             "type": channel.channel_type.as_str(),
-            "provider": channel.provider,
-            "endpoint": channel.endpoint,
-            "bucket": channel.bucket,
-            "prefix": channel.prefix,
+            "provider": provider,
+            "endpoint": endpoint,
+            "bucket": bucket,
+            "prefix": prefix,
             "featureNames": channel.feature_names,
         }],
         "outputUri": spec.output_uri,

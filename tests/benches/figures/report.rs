@@ -1,12 +1,13 @@
 //! Collects figures and prints them as a table and as JSON lines.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::json;
 
 /// One figure.
 struct Figure {
-    name: &'static str,
+    name: Cow<'static, str>,
     value: f64,
     unit: &'static str,
     goal: &'static str,
@@ -26,12 +27,13 @@ impl Report {
     /// Adds a figure. `context` holds the absolute values behind a ratio.
     pub(crate) fn add(
         &mut self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         value: f64,
         unit: &'static str,
         goal: &'static str,
         context: String,
     ) {
+        let name = name.into();
         eprintln!("  {name}: {value:.2} {unit} ({context})");
         self.figures.push(Figure { name, value, unit, goal, context });
     }

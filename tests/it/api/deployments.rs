@@ -84,8 +84,11 @@ async fn deployment_lives_by_its_name_from_its_form_to_its_end() {
         (&json!("web"), Some(1))
     );
     assert_eq!(app.get("/api/jobs?namespace=other").await.body, json!([]));
-    // The sandbox has no pods behind a Deployment, and so no lines.
-    assert_eq!(app.get("/api/jobs/web/logs?tail=5").await.status, 200);
+    until("the logs are read by name", async || {
+        let logs = app.get("/api/jobs/web/logs?tail=5").await;
+        logs.status == 200 && logs.body.as_str().is_some_and(|text| text.contains("GET /healthz"))
+    })
+    .await;
     let verified = app.post(&format!("/api/v1/jobs/{id}/verify"), &json!({})).await;
     assert_eq!(verified.body["verdict"], "same", "{}", verified.body);
 

@@ -16,6 +16,9 @@ use crate::cmd;
 
 const LOOPBACK: &str = "127.0.0.1";
 
+/// Folder of claims and other volumes.
+pub(super) const VOLUMES: &str = "volumes";
+
 /// Where images keep their programs.
 const IMAGE_FOLDERS: [&str; 2] = ["/app/", "/home/ray/"];
 
@@ -45,7 +48,7 @@ impl Machine<'_> {
                 Some(claim) => claim.clone(),
                 None => format!("pod-{index}-{number}"),
             };
-            places.insert(mount.path.clone(), self.root.join("volumes").join(name));
+            places.insert(mount.path.clone(), self.root.join(VOLUMES).join(name));
         }
         places
     }
@@ -152,6 +155,10 @@ fn local_paths(text: &str, places: &BTreeMap<String, PathBuf>) -> String {
         if text == exact {
             return to;
         }
+        let address = format!("file://{exact}/");
+        if text.contains(&address) {
+            return text.replace(&address, &format!("file://{to}/"));
+        }
         if text.contains("://") {
             continue;
         }
@@ -231,6 +238,7 @@ mod tests {
             ("/home/ray/out/b", "/t/v/b"),
             ("python /home/ray/a.py", "python /t/ray/a.py"),
             ("s3://bucket/app/a", "s3://bucket/app/a"),
+            ("[\"file:///home/ray/out/a\"]", "[\"file:///t/v/a\"]"),
             ("/apple", "/apple"),
         ] {
             assert_eq!(local_paths(text, &places), local, "{text}");

@@ -1,4 +1,5 @@
-//! The object store that trainings read from and write to: `xtask/train/store.py` as a process.
+//! The object store that trainings read from and write to, and a plain web server with the same
+//! tables: `xtask/train/store.py` as a process.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use crate::cmd;
 /// A running server, stopped when dropped.
 pub(super) struct Store<'a> {
     pub(super) endpoint: String,
+    /// Address of the web server.
+    pub(super) web: String,
     environment: &'a Environment,
     script: PathBuf,
     process: Child,
@@ -24,12 +27,14 @@ impl<'a> Store<'a> {
         // It logs each request.
         command.stderr(Stdio::null());
         let mut process = cmd::spawn(&mut command)?;
-        let mut endpoint = String::new();
+        let mut addresses = String::new();
         if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut endpoint)?;
+            BufReader::new(output).read_line(&mut addresses)?;
         }
+        let (endpoint, web) = addresses.trim().split_once(' ').unwrap_or_default();
         let store = Self {
-            endpoint: endpoint.trim().to_owned(),
+            endpoint: endpoint.to_owned(),
+            web: web.to_owned(),
             environment,
             script: script.to_owned(),
             process,

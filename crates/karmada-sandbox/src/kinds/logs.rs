@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{ROLE, rayjob::is_driver};
+use super::{ROLE, pod::serves, rayjob::is_driver};
 use crate::json::Tree as _;
 use crate::{
     clock,
@@ -82,7 +82,8 @@ pub(crate) fn lines(pod: &Value, container: &str, now: Timestamp, speed: f64) ->
         let offset = Duration::from_nanos(10_000 + u64::try_from(number).unwrap_or_default());
         lines.push((clock::after(started, offset), format!("{number:0>NOISE_LINE$}")));
     }
-    if computes(pod) {
+    let serves = serves(pod);
+    if serves || computes(pod) {
         for round in 1..=MOST {
             let offset = Duration::from_secs_f64(STEP.as_secs_f64() * f64::from(round) / speed);
             let at = clock::after(started, offset);
@@ -90,7 +91,14 @@ pub(crate) fn lines(pod: &Value, container: &str, now: Timestamp, speed: f64) ->
                 break;
             }
             let loss = 0.7 * f64::from(round).powf(-0.5) + 0.05;
-            lines.push((at, format!("[{round}]\ttrain-loss:{loss:.5}")));
+            lines.push((
+                at,
+                if serves {
+                    format!("GET /healthz 200 ({round} so far)")
+                } else {
+                    format!("[{round}]\ttrain-loss:{loss:.5}")
+                },
+            ));
         }
     }
     if let Some(finished) = finished {
@@ -123,6 +131,11 @@ fn preamble(pod: &Value) -> Vec<String> {
             format!("[{name}] Waiting for the Ray head."),
             "Ray runtime started.".to_owned(),
             "This node joined the cluster.".to_owned(),
+        ],
+        None if serves(pod) => vec![
+            format!("Starting {name}"),
+            format!("Image: {}", text(pod, "/spec/containers/0/image")),
+            "Serving.".to_owned(),
         ],
         None => vec![
             format!("Starting {name}"),

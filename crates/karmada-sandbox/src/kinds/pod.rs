@@ -176,33 +176,53 @@ fn start(world: &mut World, cluster: &str, key: &Key, pod: &Value) {
         return;
     }
     match annotation(pod, OUTCOME) {
-        Some("crash-loop") => return crash(&mut member.api, key, pod, &now),
+        // A program that ought to serve and ends is started again, and ends again.
+        Some("fail") if serves(pod) => return crash(&mut member.api, key, pod, &now, 1),
+        Some("oom") if serves(pod) => return crash(&mut member.api, key, pod, &now, 137),
+        Some("crash-loop") => return crash(&mut member.api, key, pod, &now, 1),
         Some("evict") => return evict(&mut member.api, key, pod, &now),
         _ => {}
     }
     let number = member.api.ids.next();
     let address =
         format!("10.{}.{}.{}", number % 200 + 20, (number >> 8) % 250, (number >> 16) % 250);
+    // A service that hangs runs, and never answers the one who asks whether it is ready.
+    let ready = !(serves(pod)
+        && annotation(pod, OUTCOME) == Some("hang")
+        && list(pod, "/spec/containers").iter().any(|one| one.get("readinessProbe").is_some()));
+    let status = if ready { "True" } else { "False" };
     member.api.edit(key, |pod| {
         js::set(pod, &["status", "phase"], "Running");
         js::set(pod, &["status", "podIP"], address);
-        for kind in ["Initialized", "ContainersReady", "Ready"] {
+        for (kind, status) in
+            [("Initialized", "True"), ("ContainersReady", status), ("Ready", status)]
+        {
             js::set_condition(
                 pod,
                 &["status", "conditions"],
-                json!({"type": kind, "status": "True", "lastTransitionTime": now}),
+                json!({"type": kind, "status": status, "lastTransitionTime": now}),
             );
         }
-        set_containers(pod, &json!({"running": {"startedAt": now}}), true);
+        set_containers(pod, &json!({"running": {"startedAt": now}}), ready);
     });
+    if !ready {
+        let message = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+        events::emit(&mut member.api, pod, "kubelet", "Warning", "Unhealthy", message);
+    }
+}
+
+/// Whether a pod belongs to a ReplicaSet, whose pods run until they are deleted.
+pub(super) fn serves(pod: &Value) -> bool {
+    list(pod, "/metadata/ownerReferences").iter().any(|owner| text(owner, "/kind") == "ReplicaSet")
 }
 
 /// The program has ended at once several times, and the kubelet waits before it tries again.
-fn crash(api: &mut Api, key: &Key, pod: &Value, now: &str) {
+fn crash(api: &mut Api, key: &Key, pod: &Value, now: &str, exit: i64) {
     let message = "back-off 2m40s restarting failed container";
     let state = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
+    let reason = if exit == 137 { "OOMKilled" } else { "Error" };
     let end = json!({"terminated": {
-        "exitCode": 1, "reason": "Error", "startedAt": now, "finishedAt": now,
+        "exitCode": exit, "reason": reason, "startedAt": now, "finishedAt": now,
     }});
     api.edit(key, |pod| {
         js::set(pod, &["status", "phase"], "Running");

@@ -132,6 +132,7 @@ resources! {
     25 LEASE "coordination.k8s.io" "v1" "leases" "Lease" [] [];
     26 TF_JOB "kubeflow.org" "v1" "tfjobs" "TFJob" [] [status custom];
     27 MPI_JOB "kubeflow.org" "v2beta1" "mpijobs" "MPIJob" [] [status custom];
+    28 REPLICA_SET "apps" "v1" "replicasets" "ReplicaSet" ["rs"] [status generation];
 }
 
 /// Groups whose kinds come from CRDs an administrator installs, so they can be missing.

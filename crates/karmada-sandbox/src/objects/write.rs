@@ -1,4 +1,4 @@
-//! Every way an object changes: create, replace, patch, apply, delete. Holds the rules of the API
+//! Every way an object comes and changes: create, replace, patch, apply. Holds the rules of the API
 //! server (names, preconditions, generations, finalizers, subresources); what Karmada's webhook
 //! adds is in `admission`. Called by `server` for requests and by the controllers.
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Api, Key, Res,
     compare::{same, spec_differs},
+    delete::waits,
     fields, patch,
 };
 use crate::json::Tree as _;
@@ -38,23 +39,6 @@ pub(crate) enum PatchKind {
     Merge,
     Strategic,
     Apply,
-}
-
-/// The relevant part of `DeleteOptions`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Delete {
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-    pub(crate) policy: Option<String>,
-    pub(crate) grace_seconds: Option<i64>,
-    pub(crate) dry_run: bool,
-}
-
-/// What a delete left behind.
-#[derive(Debug)]
-pub(crate) enum Deleted {
-    Gone(Arc<Value>),
-    Terminating(Arc<Value>),
 }
 
 impl Api {
@@ -91,6 +75,7 @@ impl Api {
         js::set(&mut object, &["apiVersion"], res.api_version());
         js::set(&mut object, &["kind"], res.kind);
         admission::check_metadata(res, &object)?;
+        admission::check_selector(res, &object)?;
         for field in
             ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
         {
@@ -139,7 +124,7 @@ impl Api {
         Ok(())
     }
 
-    fn require(&self, key: &Key) -> ApiResult<Arc<Value>> {
+    pub(super) fn require(&self, key: &Key) -> ApiResult<Arc<Value>> {
         self.get(key).cloned().ok_or_else(|| ApiError::not_found(key.res, &key.name))
     }
 
@@ -309,6 +294,7 @@ impl Api {
             js::set(&mut new, &["apiVersion"], res.api_version());
             js::set(&mut new, &["kind"], res.kind);
             admission::check_metadata(res, &new)?;
+            admission::check_selector(res, &new)?;
             if is_terminating(old) {
                 let before = js::finalizers(old);
                 if js::finalizers(&new).iter().any(|one| !before.contains(one)) {
@@ -406,91 +392,6 @@ impl Api {
         }
         self.create(res, namespace, object, &Write::default()).map(|_| true)
     }
-
-    pub(crate) fn delete(&mut self, key: &Key, options: &Delete) -> ApiResult<Deleted> {
-        let old = self.require(key)?;
-        if let Some(wanted) = &options.uid
-            && wanted != meta(&old, "uid")
-        {
-            return Err(ApiError::uid_mismatch(key.res, &key.name, wanted, meta(&old, "uid")));
-        }
-        if let Some(wanted) = &options.resource_version
-            && wanted != meta(&old, "resourceVersion")
-        {
-            let why = format!(
-                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion \
-                 in object meta: {}",
-                meta(&old, "resourceVersion")
-            );
-            return Err(ApiError::conflict(key.res, &key.name, &why));
-        }
-        if self.is_control_plane() {
-            admission::validate_delete(key.res, &old)?;
-        }
-        if options.dry_run {
-            return Ok(Deleted::Gone(old));
-        }
-        let mut new = Value::clone(&old);
-        match options.policy.as_deref() {
-            Some("Foreground") => js::add_finalizer(&mut new, "foregroundDeletion"),
-            Some("Orphan") => js::add_finalizer(&mut new, "orphan"),
-            _ => {}
-        }
-        let grace = grace_seconds(key.res, &old, options);
-        if js::finalizers(&new).is_empty() && !waits(key.res, &new) && grace == 0 {
-            let last = self.take(key).unwrap_or(old);
-            return Ok(Deleted::Gone(last));
-        }
-        if !is_terminating(&old) {
-            js::set(&mut new, &["metadata", "deletionTimestamp"], clock::stamp(self.now));
-            js::set(&mut new, &["metadata", "deletionGracePeriodSeconds"], grace);
-            if key.res.generation {
-                let next = js::int(&old, "/metadata/generation").unwrap_or_default() + 1;
-                js::set(&mut new, &["metadata", "generation"], next);
-            }
-            if key.res.plural == "namespaces" {
-                js::set(&mut new, &["status", "phase"], "Terminating");
-            }
-        } else if same(&old, &new) {
-            return Ok(Deleted::Terminating(old));
-        }
-        Ok(Deleted::Terminating(self.put(key.clone(), new)))
-    }
-
-    /// A controller's delete in the background. An absent object is fine.
-    pub(crate) fn discard(&mut self, key: &Key) {
-        let _ = self.delete(key, &Delete::default());
-    }
-
-    /// Ends the existence of an object whose last guard (grace period, namespace contents) is
-    /// gone. Finalizers still hold it.
-    pub(crate) fn finish_deletion(&mut self, key: &Key) {
-        if self.get(key).is_some_and(|object| js::finalizers(object).is_empty()) {
-            self.take(key);
-        }
-    }
-}
-
-/// Things besides finalizers that keep a terminating object: a namespace its content, a pod on a
-/// node its containers.
-fn waits(res: Res, object: &Value) -> bool {
-    match res.plural {
-        "namespaces" => true,
-        "pods" => {
-            is_terminating(object)
-                && js::int(object, "/metadata/deletionGracePeriodSeconds").unwrap_or_default() > 0
-        }
-        _ => false,
-    }
-}
-
-fn grace_seconds(res: Res, object: &Value, options: &Delete) -> i64 {
-    let ended = matches!(text(object, "/status/phase"), "Succeeded" | "Failed");
-    if res.plural != "pods" || ended || text(object, "/spec/nodeName").is_empty() {
-        return 0;
-    }
-    let wanted = js::int(object, "/spec/terminationGracePeriodSeconds");
-    options.grace_seconds.or(wanted).unwrap_or(30).max(0)
 }
 
 fn check_identity(res: Res, namespace: &str, name: Option<&str>, object: &Value) -> ApiResult<()> {

@@ -154,7 +154,9 @@ fn columns(res: &Resource) -> &'static [(&'static str, &'static str)] {
             ("Status", "/status/state"),
         ],
         "jobs" => &[("Active", "/status/active"), ("Succeeded", "/status/succeeded")],
-        "deployments" => &[("Ready", "/status/readyReplicas"), ("Desired", "/spec/replicas")],
+        "deployments" | "replicasets" => {
+            &[("Ready", "/status/readyReplicas"), ("Desired", "/spec/replicas")]
+        }
         "propagationpolicies" | "clusterpropagationpolicies" => {
             &[("Conflict-Resolution", "/spec/conflictResolution"), ("Priority", "/spec/priority")]
         }

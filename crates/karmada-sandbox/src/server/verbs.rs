@@ -15,9 +15,10 @@ use crate::{
     json::{self as js, meta},
     objects::{
         Api, Key,
+        delete::{Delete, Deleted},
         list::ListRequest,
         resources::NAMESPACE,
-        write::{Delete, Deleted, PatchKind, Write},
+        write::{PatchKind, Write},
     },
     status::{ApiError, ApiResult},
 };

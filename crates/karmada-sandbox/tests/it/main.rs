@@ -9,6 +9,7 @@
 )]
 
 mod api_server;
+mod deployments;
 mod interpreters;
 mod kubeflow;
 mod outages;
@@ -85,6 +86,10 @@ fn rayjobs(client: &Client) -> Api<DynamicObject> {
 
 fn policies(client: &Client) -> Api<DynamicObject> {
     dynamic(client, "policy.karmada.io/v1alpha1", "PropagationPolicy")
+}
+
+fn deployments(client: &Client) -> Api<DynamicObject> {
+    dynamic(client, "apps/v1", "Deployment")
 }
 
 fn object(value: Value) -> DynamicObject {

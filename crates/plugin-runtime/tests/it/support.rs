@@ -7,7 +7,7 @@ use std::time::Duration;
 use plugin_runtime::{Config, PluginRuntime};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, DataSource, Exact, JobSpec, Resources, Spread};
 use training::ports::{Audience, ConversionInput, PluginInfo, Plugins};
 use training::{JobId, JobName, Namespace};
 
@@ -117,10 +117,12 @@ pub(crate) fn job(algorithm: &str, hyperparameters: Value) -> ConversionInput {
         channels: vec![DataChannel {
             name: "train".to_owned(),
             channel_type: ChannelType::Train,
-            provider: "minio".to_owned(),
-            endpoint: "https://minio.local".to_owned(),
-            bucket: "input".to_owned(),
-            prefix: "datasets/default/".to_owned(),
+            source: DataSource::ObjectStorage {
+                provider: "minio".to_owned(),
+                endpoint: "https://minio.local".to_owned(),
+                bucket: "input".to_owned(),
+                prefix: "datasets/default/".to_owned(),
+            },
             content_type: Some("csv".to_owned()),
             feature_names: Vec::new(),
             label_name: None,

@@ -54,8 +54,16 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Words of our own; see the contract.
-const OWN_WORDS: &[&str] =
-    &["x-alias-defaults", "x-form-field", "x-group", "x-unit", "x-visible-when"];
+const OWN_WORDS: &[&str] = &[
+    "x-alias-defaults",
+    "x-channel-sources",
+    "x-form-field",
+    "x-group",
+    "x-unit",
+    "x-visible-when",
+];
+/// Sources of data that a plugin may say it reads besides object stores.
+const CHANNEL_SOURCES: &[&str] = &["pvc", "http"];
 /// Fields of other dialects of the form that a parameter can stand for.
 const FORM_FIELDS: &[&str] = &["workersPerNode", "command", "ports"];
 
@@ -157,6 +165,17 @@ impl Walk<'_> {
                 "x-alias-defaults" if !value.is_object() => {
                     self.found.words.push(format!("{at}: `{word}` must be an object of defaults"));
                 }
+                "x-channel-sources" => {
+                    if !at.is_empty() {
+                        self.found.words.push(format!("{at}: `{word}` belongs to the root"));
+                    }
+                    let known =
+                        |it: &Value| it.as_str().is_some_and(|it| CHANNEL_SOURCES.contains(&it));
+                    if !value.as_array().is_some_and(|all| all.iter().all(known)) {
+                        let known = CHANNEL_SOURCES.join(", ");
+                        self.found.words.push(format!("{at}: `{word}` must be a list of: {known}"));
+                    }
+                }
                 "x-form-field" if !value.as_str().is_some_and(|it| FORM_FIELDS.contains(&it)) => {
                     let known = FORM_FIELDS.join(", ");
                     self.found.words.push(format!("{at}: `{word}` must be one of: {known}"));
@@ -239,6 +258,13 @@ impl Walk<'_> {
                     self.found.defaults.push(format!("{at}: it is optional and has no `default`"));
                 }
                 None => {}
+            }
+            let aliases = schema.get("x-alias-defaults").and_then(Value::as_object);
+            for (alias, default) in aliases.into_iter().flatten() {
+                if let Some(why) = self.refuses(schema, default) {
+                    let at = join(&join(&at, "x-alias-defaults"), alias);
+                    self.found.defaults.push(format!("{at}: {why}"));
+                }
             }
             if let Some(conditions) = schema.get("x-visible-when") {
                 self.visible_when(conditions, properties, &at);
@@ -373,7 +399,9 @@ mod tests {
 
     #[test]
     fn good_schema_has_no_finding() {
-        let good = property(json!({"x-visible-when": {"b": ["y"]}, "minimum": 1, "maximum": 1}));
+        let good = property(json!({
+            "x-visible-when": {"b": ["y"]}, "minimum": 1, "maximum": 1, "x-alias-defaults": {"c": 1},
+        }));
         assert_eq!(failures(Whose::Hyperparameters, good.clone()), Vec::<String>::new());
         assert_eq!(failures(Whose::Settings, good), Vec::<String>::new());
     }
@@ -389,7 +417,16 @@ mod tests {
             (json!({"contains": {}}), "`contains` is not among the documented words"),
             (json!({"x-colour": "red"}), "`x-colour` is not among the documented words"),
             (json!({"x-group": 1}), "`x-group` must be a string"),
+            (
+                json!({"x-channel-sources": ["pvc"]}),
+                "/properties/a: `x-channel-sources` belongs to",
+            ),
             (json!({"x-alias-defaults": 1}), "`x-alias-defaults` must be an object"),
+            (json!({"x-alias-defaults": {"b": 2, "c": "x"}}), "/properties/a/x-alias-defaults/c: "),
+            (
+                json!({"x-alias-defaults": {"b": 2}, "maximum": 1}),
+                "x-alias-defaults/b: 2 is greater",
+            ),
             (json!({"x-form-field": "jobName"}), "`x-form-field` must be one of"),
             (json!({"x-visible-when": {"c": ["y"]}}), "there is no sibling `c`"),
             (json!({"x-visible-when": {"b": ["z"]}}), "`b` can never be \"z\""),
@@ -400,6 +437,23 @@ mod tests {
         ] {
             let found = failures(Whose::Hyperparameters, property(extra.clone()));
             assert!(found.iter().any(|line| line.contains(expected)), "{extra}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn sources_of_data_are_known_ones() {
+        let with = |sources: Value| {
+            let mut schema = property(json!({}));
+            schema["x-channel-sources"] = sources;
+            failures(Whose::Hyperparameters, schema)
+        };
+        assert_eq!(with(json!(["pvc", "http"])), Vec::<String>::new());
+        for wrong in [json!("pvc"), json!(["ftp"]), json!([1])] {
+            let found = with(wrong.clone());
+            assert!(
+                found.iter().any(|line| line.contains("must be a list of")),
+                "{wrong}: {found:?}"
+            );
         }
     }
 

@@ -138,6 +138,19 @@ impl Comparison<'_> {
                           something else.";
             self.add(Level::Major, join(at, "x-alias-defaults"), reason.to_owned());
         }
+        let sources = |schema: &Map<String, Value>| -> Vec<Value> {
+            let told = schema.get("x-channel-sources").and_then(Value::as_array);
+            told.cloned().unwrap_or_default()
+        };
+        let (before, after) = (sources(old), sources(new));
+        for gone in before.iter().filter(|source| !after.contains(source)) {
+            let reason = format!("Data from {gone} is read no longer.");
+            self.add(Level::Major, join(at, "x-channel-sources"), reason);
+        }
+        for added in after.iter().filter(|source| !before.contains(source)) {
+            let reason = format!("Data from {added} is read now.");
+            self.add(Level::Minor, join(at, "x-channel-sources"), reason);
+        }
         if old.get("deprecated") != new.get("deprecated") {
             self.add(Level::Minor, join(at, "deprecated"), "Its deprecation changed.".to_owned());
         }
@@ -382,6 +395,13 @@ mod tests {
             (json!({"x-unit": "s"}), json!({"x-unit": "ms"}), Major, "x-unit"),
             (json!({}), json!({"x-alias-defaults": {"a": 1}}), Major, "x-alias-defaults"),
             (json!({}), json!({"x-form-field": "f"}), Minor, "x-form-field"),
+            (json!({}), json!({"x-channel-sources": ["pvc"]}), Minor, "x-channel-sources"),
+            (
+                json!({"x-channel-sources": ["http", "pvc"]}),
+                json!({"x-channel-sources": ["http"]}),
+                Major,
+                "x-channel-sources",
+            ),
             (json!({"x-form-field": "f"}), json!({}), Major, "x-form-field"),
             (json!({"pattern": "a"}), json!({"pattern": "b"}), Major, "pattern"),
             (json!({"pattern": "a"}), json!({}), Minor, "pattern"),

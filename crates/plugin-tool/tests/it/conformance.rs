@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use plugin_runtime::{Config, Inspection, PluginRuntime};
 use serde_json::{Map, Value, json};
-use training::job::{ChannelType, DataChannel, Exact, JobSpec, Resources, Spread};
+use training::job::{ChannelType, DataChannel, DataSource, Exact, JobSpec, Resources, Spread};
 use training::ports::{ConversionInput, ConvertRefusal, FieldError, Plugins as _};
 use training::{JobId, JobName, Namespace};
 
@@ -171,10 +171,12 @@ fn channel_of(channel: &Value) -> DataChannel {
             "test" => ChannelType::Test,
             other => panic!("the type {other}"),
         },
-        provider: text("storageProvider").unwrap_or("minio".into()),
-        endpoint: text("endpoint").unwrap_or_default(),
-        bucket: text("bucket").expect("a bucket"),
-        prefix: text("prefix").unwrap_or_default(),
+        source: DataSource::ObjectStorage {
+            provider: text("storageProvider").unwrap_or("minio".into()),
+            endpoint: text("endpoint").unwrap_or_default(),
+            bucket: text("bucket").expect("a bucket"),
+            prefix: text("prefix").unwrap_or_default(),
+        },
         content_type: text("contentType"),
         feature_names: channel
             .get("featureNames")

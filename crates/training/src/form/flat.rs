@@ -33,15 +33,15 @@ const OWN: [(&str, &str); 14] = [
     ("storageSize", "resources.volumeSizeGB"),
 ];
 /// Fields that both forms have.
-pub(super) const SHARED: [&str; 3] = ["namespace", "hyperparameters", "targetClusters"];
+pub(super) const SHARED: [&str; 4] =
+    ["namespace", "hyperparameters", "targetClusters", "inputDataConfig"];
 /// Fields that only the nested form has.
-pub(super) const NESTED: [&str; 14] = [
+pub(super) const NESTED: [&str; 13] = [
     "jobName",
     "priority",
     "algorithm",
     "resources",
     "stoppingCondition",
-    "inputDataConfig",
     "outputDataConfig",
     "customHyperparameters",
     "placement",
@@ -105,6 +105,7 @@ pub(super) fn rewrite(form: &Fields<'_>, around: &Surroundings<'_>) -> Rewritten
     form.required_text("name", 253);
     nested.moves(form, "namespace", "/namespace");
     nested.moves(form, "targetClusters", "/targetClusters");
+    nested.moves(form, "inputDataConfig", "/inputDataConfig");
     nested.moves(form, "image", "/algorithm/imageUri");
     nested.moves(form, "command", "/entrypoint");
     nested.moves(form, "replicas", "/resources/instanceCount");

@@ -78,7 +78,7 @@ fn join_path(parent: &str, inside: &str) -> String {
 }
 
 /// Places that are the same in every flat form.
-const FLAT: [(&str, &str); 12] = [
+const FLAT: [(&str, &str); 13] = [
     ("/jobName", "/name"),
     ("/namespace", "/namespace"),
     ("/algorithm/imageUri", "/image"),
@@ -91,10 +91,11 @@ const FLAT: [(&str, &str); 12] = [
     ("/hyperparameters/*", "/hyperparameters"),
     ("/customHyperparameters", "/hyperparameters"),
     ("/targetClusters", "/targetClusters"),
+    ("/inputDataConfig", "/inputDataConfig"),
 ];
 
 /// Fields of the flat form that have parts of their own.
-const FLAT_WHOLE: [&str; 2] = ["/hyperparameters", "/targetClusters"];
+const FLAT_WHOLE: [&str; 3] = ["/hyperparameters", "/targetClusters", "/inputDataConfig"];
 
 /// Places that are the same in every form of a deployment.
 const DEPLOYMENT: [(&str, &str); 8] = [
@@ -150,7 +151,8 @@ mod tests {
             ("/hyperparameters/forest", "/hyperparameters"),
             ("/customHyperparameters/a~1b", "/hyperparameters/a~1b"),
             ("/targetClusters/1", "/targetClusters/1"),
-            ("/inputDataConfig/0/bucket", ""),
+            ("/inputDataConfig/0/bucket", "/inputDataConfig/0/bucket"),
+            ("/outputDataConfig/artifactUri", ""),
             ("", ""),
         ] {
             assert_eq!(places.of(pointer), expected, "{pointer}");

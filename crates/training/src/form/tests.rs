@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::job::ChannelType;
+use crate::job::{ChannelType, DataSource};
 
 fn read(form: Value) -> Result<Form, Mistaken> {
     let clusters = [ClusterName::parse("member1").unwrap(), ClusterName::parse("member2").unwrap()];
@@ -57,8 +57,13 @@ fn sample_of_the_predecessor_is_accepted() {
     let spec = spec(form);
     assert_eq!(spec.resources.volume_size_gb, 50);
     assert_eq!(spec.max_runtime_seconds, Some(14400));
-    let channel = &spec.channels[0];
-    assert_eq!((channel.bucket.as_str(), channel.prefix.as_str()), ("input", "datasets/default/"));
+    let expected = DataSource::ObjectStorage {
+        provider: "minio".to_owned(),
+        endpoint: "https://minio.local".to_owned(),
+        bucket: "input".to_owned(),
+        prefix: "datasets/default/".to_owned(),
+    };
+    assert_eq!(spec.channels[0].source, expected);
     assert_eq!(spec.output_uri.as_deref(), Some("storage://output/artifacts/"));
 }
 

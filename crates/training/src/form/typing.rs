@@ -10,6 +10,10 @@ const MAX_DEPTH: usize = 32;
 /// The word of a parameter's schema for its defaults by alias.
 const ALIAS_DEFAULTS: &str = "x-alias-defaults";
 
+/// The word of a schema, at its root, for the sources of data that its plugin reads besides object
+/// stores.
+const CHANNEL_SOURCES: &str = "x-channel-sources";
+
 /// The schema of a plugin's hyperparameters.
 pub(crate) struct Schema {
     root: Value,
@@ -54,6 +58,12 @@ impl Schema {
         properties.into_iter().flatten().filter_map(move |(name, schema)| {
             Some((name.as_str(), schema.get(ALIAS_DEFAULTS)?.get(alias)?))
         })
+    }
+
+    /// Whether the plugin reads data from such a source. Those that do not say so know object stores.
+    pub(crate) fn reads(&self, source: &str) -> bool {
+        let told = self.root.get(CHANNEL_SOURCES).and_then(Value::as_array);
+        source == "object-storage" || told.is_some_and(|told| told.iter().any(|it| it == source))
     }
 
     /// A value as its parameter's schema wants it.

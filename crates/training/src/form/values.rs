@@ -77,6 +77,58 @@ pub(super) fn endpoint(text: String) -> Result<String, String> {
     Ok(text)
 }
 
+/// The address of one file of data. Whoever may read the job reads it, so nothing in it may open a
+/// door.
+pub(super) fn data_url(text: String) -> Result<String, String> {
+    let wrong = |detail: &str| Err(format!("{detail} Write it like `https://data.example/a.csv`."));
+    let Ok(uri) = text.parse::<Uri>() else { return wrong("The address is not a URL.") };
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return wrong("The address must begin with `http://` or `https://`.");
+    }
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return wrong("The address names no host.");
+    };
+    if authority.as_str().contains('@') {
+        return wrong("The address must not hold credentials, which would stand in the manifests.");
+    }
+    if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+        return wrong("The port of the address must be a number up to 65535.");
+    }
+    if text.contains('#') {
+        return wrong("The address must not have a fragment.");
+    }
+    let names = uri.query().into_iter().flat_map(|query| query.split('&'));
+    let mut names = names.map(|pair| pair.split('=').next().unwrap_or(pair).to_ascii_lowercase());
+    if let Some(name) = names.find(|name| is_key(name)) {
+        return wrong(&format!(
+            "The address must not hold the key `{name}`, which would stand in the manifests."
+        ));
+    }
+    Ok(text)
+}
+
+/// Whether a parameter of an address gives access: signatures of the large object stores, and what
+/// others commonly call a key.
+fn is_key(name: &str) -> bool {
+    let plain = name.replace(['-', '_', '.'], "");
+    let words = ["signature", "token", "secret", "password", "credential", "apikey", "accesskey"];
+    plain == "sig" || plain == "key" || words.iter().any(|word| plain.contains(word))
+}
+
+/// A path below the root of a volume.
+pub(super) fn volume_path(text: &str) -> Result<String, String> {
+    let path = text.trim_matches('/');
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    if !path.is_empty() && !path.split('/').all(is_plain) {
+        return Err(
+            "The path leads from the root of the volume downwards: it has no empty parts, \
+                    no `.` and no `..`."
+                .to_owned(),
+        );
+    }
+    Ok(path.to_owned())
+}
+
 /// Where results go.
 pub(super) fn storage_uri(text: &str) -> Result<(), String> {
     let known = text
@@ -198,6 +250,43 @@ mod tests {
             "https://a b",
         ] {
             assert!(endpoint(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_data_open_no_door() {
+        for good in [
+            "http://data.example/a.csv",
+            "https://data.example:8443/a/b.parquet?version=2&format=csv",
+            "https://[::1]/a%20b.csv",
+        ] {
+            assert_eq!(data_url(good.to_owned()).as_deref(), Ok(good));
+        }
+        for bad in [
+            "a.csv",
+            "ftp://data.example/a.csv",
+            "file:///etc/passwd",
+            "https:///a.csv",
+            "https://user:secret@data.example/a.csv",
+            "https://data.example:99999/a.csv",
+            "https://data.example/a.csv#x",
+            "https://data.example/a b.csv",
+            "https://data.example/a.csv?X-Amz-Signature=0",
+            "https://data.example/a.csv?v=1&sig=0",
+            "https://data.example/a.csv?access_token=0",
+            "https://data.example/a.csv?api-key",
+        ] {
+            assert!(data_url(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_down_into_a_volume() {
+        for (text, path) in [("", ""), ("/", ""), ("/a/b/", "a/b"), ("a.csv", "a.csv")] {
+            assert_eq!(volume_path(text).as_deref(), Ok(path), "{text}");
+        }
+        for bad in ["..", "a/../../b", "a//b", "./a", "a/."] {
+            assert!(volume_path(bad).is_err(), "{bad}");
         }
     }
 

@@ -78,11 +78,7 @@ pub(super) fn schema(names: &[String], title: &str, hyperparameters: &str) -> Va
                     "maxPendingSeconds": {"type": "integer", "minimum": 0, "maximum": 2_592_000},
                 },
             },
-            "inputDataConfig": {
-                "description": "The data channels.",
-                "type": "array",
-                "items": {"type": "object"},
-            },
+            "inputDataConfig": channels(),
             "outputDataConfig": {
                 "type": "object",
                 "additionalProperties": false,
@@ -109,6 +105,50 @@ pub(super) fn schema(names: &[String], title: &str, hyperparameters: &str) -> Va
             "headImage": image,
             "workerImage": image,
             "pvcName": {"type": "string", "maxLength": 253},
+        },
+    })
+}
+
+/// Where the data of a job lies.
+fn channels() -> Value {
+    let text =
+        |most: u32, what: &str| json!({"type": "string", "maxLength": most, "description": what});
+    let columns = json!({"type": "array", "items": {"type": "string"}});
+    json!({
+        "description": "The data channels.",
+        "type": "array",
+        "maxItems": 20,
+        "items": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "id": {"type": "string", "maxLength": 253},
+                "channelName": text(64, "Unique in the job; `train` without one."),
+                "channelType": {"type": "string", "enum": ["", "train", "validation", "test"]},
+                "sourceType": {
+                    "type": "string",
+                    "description": "Absent: as the fields say that only one source has.",
+                    "enum": ["", "object-storage", "upload", "pvc", "http"],
+                },
+                "storageProvider": {
+                    "type": "string",
+                    "enum": ["", "aws", "minio", "gcs", "azure", "custom"],
+                },
+                "endpoint": text(1024, "Of `object-storage`: the address of the store."),
+                "bucket": text(1024, "Of `object-storage`."),
+                "prefix": text(1024, "Of `object-storage`: an object, or a folder of them."),
+                "pvcName": text(
+                    253,
+                    "Of `pvc`: an existing claim in the namespace of the job. Absent: that of the job.",
+                ),
+                "path": text(1024, "Of `pvc`: a file or a folder below the root of the volume."),
+                "url": text(2048, "Of `http`: the address of one file, without credentials."),
+                "uploadFileName": {"type": "string", "maxLength": 1024},
+                "contentType": text(64, "`csv`, `text/csv`; absent: as the names end."),
+                "csvColumns": columns,
+                "featureNames": columns,
+                "labelName": {"type": "string", "maxLength": 1024},
+            },
         },
     })
 }
@@ -164,6 +204,7 @@ pub(super) fn flat_schema(names: &[String]) -> Value {
                                 the schema does not know goes to the training program.",
                 "type": "object",
             },
+            "inputDataConfig": channels(),
             "targetClusters": {"type": "array", "items": {"type": "string"}},
         },
     })

@@ -283,6 +283,9 @@ pub struct VolumeMount<'a> {
     pub mount_path: &'a str,
     /// Name of the volume.
     pub name: &'a str,
+    /// Whether the container may only read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 /// A volume of a pod.
@@ -299,6 +302,8 @@ pub struct Volume<'a> {
 pub enum VolumeSource<'a> {
     /// A claim in the same namespace, by name.
     PersistentVolumeClaim(&'a str),
+    /// The same with data that nobody changes here.
+    DataClaim(&'a str),
     /// Space that goes with the pod.
     EmptyDir(EmptyDir<'a>),
     /// The data of a ConfigMap, one file for each key.
@@ -312,13 +317,20 @@ impl Serialize for Volume<'_> {
         #[serde(rename_all = "camelCase")]
         struct Claim<'a> {
             claim_name: &'a str,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            read_only: bool,
         }
 
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("name", self.name)?;
         match &self.source {
             VolumeSource::PersistentVolumeClaim(claim_name) => {
-                map.serialize_entry("persistentVolumeClaim", &Claim { claim_name })?;
+                let claim = Claim { claim_name, read_only: false };
+                map.serialize_entry("persistentVolumeClaim", &claim)?;
+            }
+            VolumeSource::DataClaim(claim_name) => {
+                let claim = Claim { claim_name, read_only: true };
+                map.serialize_entry("persistentVolumeClaim", &claim)?;
             }
             VolumeSource::EmptyDir(empty) => map.serialize_entry("emptyDir", empty)?,
             VolumeSource::ConfigMap(name) => {

@@ -71,7 +71,13 @@ fn channel_of(channel: &Value) -> Value {
         "prefix": prefix.trim_start_matches('/'),
         "featureNames": channel.get("featureNames").cloned().unwrap_or_else(|| json!([])),
     });
-    for (member, name) in [("contentType", "contentType"), ("labelName", "labelName")] {
+    for (member, name) in [
+        ("contentType", "contentType"),
+        ("labelName", "labelName"),
+        ("claim", "pvcName"),
+        ("path", "path"),
+        ("url", "url"),
+    ] {
         set(&mut job, member, channel.get(name).filter(|value| !is_empty(value)));
     }
     job

@@ -21,7 +21,7 @@ use super::{RESULTS_PATH, Settings, given};
 use crate::answer::internal;
 use crate::custom::env_name;
 use crate::manifest::pod::Variable;
-use crate::{Channel, ChannelType, Failure, Job, Provider};
+use crate::{Channel, ChannelType, Failure, Job};
 
 /// Where Kubernetes writes the number of a pod of an Indexed Job.
 const INDEX_PATH: &str = "metadata.annotations['batch.kubernetes.io/job-completion-index']";
@@ -92,14 +92,15 @@ pub(super) fn results_path(output: Option<&str>) -> &str {
 fn storage<'j, H, D>(env: &mut Vec<Variable<'j>>, job: &'j Job<'j, H, Settings<D>>) {
     let settings = &job.settings;
     let writes = given(job.output_uri.as_deref()).is_some_and(|uri| !uri.starts_with("file://"));
-    if job.channels.is_empty() && !writes {
+    let mut stored = job.channels.iter().filter(|channel| channel.is_stored()).peekable();
+    if stored.peek().is_none() && !writes {
         return;
     }
     // The first is what newer libraries read; boto3 and the command line of AWS read the second.
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         env.push(Variable::value(name, &*settings.s3_region));
     }
-    let named = job.channels.iter().map(|channel| &*channel.endpoint);
+    let named = stored.map(|channel| &*channel.endpoint);
     let mut endpoints = std::iter::once(&*settings.s3_endpoint).chain(named);
     if let Some(endpoint) = endpoints.find(|endpoint| !endpoint.is_empty()) {
         env.push(Variable::literal("AWS_ENDPOINT_URL", endpoint));
@@ -166,11 +167,6 @@ struct Input<'a> {
 
 impl<'a> From<&'a Channel<'_>> for Input<'a> {
     fn from(channel: &'a Channel<'_>) -> Self {
-        let scheme = match channel.provider {
-            Provider::Gcs => "gs",
-            Provider::Azure => "az",
-            Provider::Aws | Provider::Minio | Provider::Custom => "s3",
-        };
         Self {
             name: &channel.name,
             channel_type: match channel.channel_type {
@@ -178,7 +174,7 @@ impl<'a> From<&'a Channel<'_>> for Input<'a> {
                 ChannelType::Validation => "validation",
                 ChannelType::Test => "test",
             },
-            uri: format!("{scheme}://{}/{}", channel.bucket, channel.prefix),
+            uri: channel.uri(),
             endpoint: &channel.endpoint,
             format: given(channel.content_type.as_deref()),
             features: channel.feature_names.iter().map(|name| &**name).collect(),

@@ -74,14 +74,14 @@ fn data(to: &mut Variables<'_>, job: &XgboostJob<'_>, inputs: &Inputs<'_>, train
     to.text("S3_ENDPOINT", &train_endpoint);
     to.text("S3_REGION", region);
     to.text("S3_BUCKET", &train.bucket);
-    to.text("S3_TRAIN_KEY", &train.prefix);
+    to.text("S3_TRAIN_KEY", &key(train));
     let others = [
         (inputs.validation, "S3_VAL_KEY", "S3_VAL_BUCKET", "S3_VAL_ENDPOINT"),
         (inputs.test, "S3_TEST_KEY", "S3_TEST_BUCKET", "S3_TEST_ENDPOINT"),
     ];
-    for (channel, key, bucket, endpoint_name) in others {
+    for (channel, name, bucket, endpoint_name) in others {
         let Some(channel) = channel else { continue };
-        to.text(key, &channel.prefix);
+        to.text(name, &key(channel));
         if *channel.bucket != *train.bucket {
             to.text(bucket, &channel.bucket);
         }
@@ -89,6 +89,16 @@ fn data(to: &mut Variables<'_>, job: &XgboostJob<'_>, inputs: &Inputs<'_>, train
         if other_endpoint != train_endpoint {
             to.text(endpoint_name, &other_endpoint);
         }
+    }
+}
+
+/// Where in its store a channel is. What is in none has no bucket, and its path in the pods or its
+/// address on the web for a key.
+fn key<'c>(channel: &'c Channel<'_>) -> Cow<'c, str> {
+    match (channel.url.as_deref(), channel.folder()) {
+        (Some(url), _) => Cow::Borrowed(url),
+        (None, Some(folder)) => Cow::Owned(folder),
+        (None, None) => Cow::Borrowed(&channel.prefix),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use plugin_sdk::data::DataVolumes;
 use plugin_sdk::manifest::meta::{Metadata, Pairs, TemplateMetadata};
 use plugin_sdk::manifest::pod::{
     Container, EmptyDir, LocalReference, PodSpec, PodTemplate, Port, Quantities, Variable, Volume,
@@ -10,7 +11,7 @@ use plugin_sdk::manifest::pod::{
 use plugin_sdk::manifest::rayjob::{
     HEAD_PORTS, HeadGroup, RayClusterSpec, RayJob, RayJobSpec, WorkerGroup,
 };
-use plugin_sdk::{Failure, Plan};
+use plugin_sdk::{Channel, Failure, Plan};
 
 use super::{STORAGE_PATH, STORAGE_VOLUME, Storage, XgboostJob, given};
 
@@ -27,21 +28,23 @@ pub(super) fn push(
     storage: &Storage<'_>,
 ) -> Result<(), Failure> {
     let settings = &job.settings;
-    let (volumes, mounts, count) = volumes(job, storage);
-    let (volumes, mounts) = (volumes.get(..count), mounts.get(..count));
+    let (mut volumes, mut mounts) = volumes(job, storage);
+    let data = DataVolumes::of(&job.channels);
+    data.add_to(&mut volumes, &mut mounts);
     let credentials = [
         Variable::secret("S3_ACCESS_KEY", &settings.s3_secret, &settings.s3_access_key),
         Variable::secret("S3_SECRET_KEY", &settings.s3_secret, &settings.s3_secret_key),
     ];
     // Without data there is nothing to log in to, and a Secret that is missing would keep the
     // pods from starting.
-    let uses_a_store = !job.channels.is_empty() || super::env::output_uri(job).is_some();
+    let reads_a_store = job.channels.iter().any(Channel::is_stored);
+    let uses_a_store = reads_a_store || super::env::output_uri(job).is_some();
     let needs_credentials = uses_a_store && !settings.s3_secret.is_empty();
     let pods = Pods {
         job,
         env: if needs_credentials { &credentials } else { &[] },
-        volumes: volumes.unwrap_or_default(),
-        mounts: mounts.unwrap_or_default(),
+        volumes: &volumes,
+        mounts: &mounts,
     };
     let image = given(job.image_uri.as_deref()).unwrap_or(&settings.image);
     let replicas = i32::try_from(job.resources.instance_count.max(1)).unwrap_or(i32::MAX);
@@ -84,34 +87,26 @@ pub(super) fn push(
     plan.push("workload", &RayJob::new(metadata, spec))
 }
 
-/// The results' volume and, if an operator wants it, shared memory; and how many that is.
+/// The results' volume and, if an operator wants it, shared memory.
 fn volumes<'j>(
     job: &'j XgboostJob<'_>,
     storage: &'j Storage<'_>,
-) -> ([Volume<'j>; 2], [VolumeMount<'j>; 2], usize) {
+) -> (Vec<Volume<'j>>, Vec<VolumeMount<'j>>) {
     let source = match storage {
         Storage::ExistingClaim(claim) => VolumeSource::PersistentVolumeClaim(claim),
         Storage::NewClaim(claim) => VolumeSource::PersistentVolumeClaim(claim),
         Storage::Ephemeral => VolumeSource::EmptyDir(EmptyDir::default()),
     };
-    let shared_memory = given(job.settings.shared_memory_size.as_deref());
-    (
-        [
-            Volume { name: STORAGE_VOLUME, source },
-            Volume {
-                name: SHARED_MEMORY_VOLUME,
-                source: VolumeSource::EmptyDir(EmptyDir {
-                    medium: Some("Memory"),
-                    size_limit: shared_memory,
-                }),
-            },
-        ],
-        [
-            VolumeMount { mount_path: STORAGE_PATH, name: STORAGE_VOLUME },
-            VolumeMount { mount_path: "/dev/shm", name: SHARED_MEMORY_VOLUME },
-        ],
-        if shared_memory.is_some() { 2 } else { 1 },
-    )
+    let mount = |mount_path, name| VolumeMount { mount_path, name, read_only: false };
+    let mut volumes = vec![Volume { name: STORAGE_VOLUME, source }];
+    let mut mounts = vec![mount(STORAGE_PATH, STORAGE_VOLUME)];
+    let size_limit = given(job.settings.shared_memory_size.as_deref());
+    if size_limit.is_some() {
+        let source = VolumeSource::EmptyDir(EmptyDir { medium: Some("Memory"), size_limit });
+        volumes.push(Volume { name: SHARED_MEMORY_VOLUME, source });
+        mounts.push(mount("/dev/shm", SHARED_MEMORY_VOLUME));
+    }
+    (volumes, mounts)
 }
 
 /// What the pods of a job have in common.

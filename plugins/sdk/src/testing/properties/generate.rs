@@ -203,6 +203,13 @@ fn any_channels() -> impl Strategy<Value = Value> {
                 "labelName": text, "featureNames": [text],
             })
         });
+    let elsewhere = any_text().prop_map(
+        |text| json!({ "name": "elsewhere", "type": "train", "claim": "shared", "path": text }),
+    );
+    let on_the_web = Just(json!({
+        "name": "web", "type": "validation", "url": "https://data.example/a.csv?version=1",
+    }));
+    let channel = prop_oneof![3 => channel, 1 => elsewhere, 1 => on_the_web];
     let some = proptest::collection::vec(channel, 0..4).prop_map(Value::from);
     let both = json!([
         { "name": "train", "type": "train", "bucket": "input", "prefix": "a/" },
