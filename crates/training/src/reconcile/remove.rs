@@ -166,7 +166,7 @@ impl Reconcilers {
             let reason = if is_limit(&job.reason) { job.reason.clone() } else { "Removing".into() };
             return Ok(self.note(job, "Removing", "remove", &reason, text).await?);
         }
-        if self.ledger.is_news(&job.id, &text) {
+        if self.ledger.is_news(&job.id, &text, self.clock.now()) {
             let event = NewEvent {
                 kind: "Removing",
                 actor: "remove",
