@@ -1,5 +1,6 @@
 //! Whole lives of jobs, and what may go wrong on the way.
 
+mod again;
 mod algorithms;
 mod chaos;
 mod clusters;

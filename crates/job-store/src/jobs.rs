@@ -427,6 +427,24 @@ impl SqlStore<B> {
         &self,
         workloads: &[ObjectRef],
     ) -> Result<Vec<Job>, StoreError> {
+        let which = "phase IN ('Submitted', 'Running', 'Suspended', 'Unknown')";
+        self.active_jobs_among(which, workloads).await
+    }
+
+    pub(crate) async fn jobs_at_rest_among(
+        &self,
+        workloads: &[ObjectRef],
+    ) -> Result<Vec<Job>, StoreError> {
+        let which = "phase IN ('Succeeded', 'Failed', 'TimedOut') AND desired = 'Run' \
+                     AND workload_uid IS NOT NULL";
+        self.active_jobs_among(which, workloads).await
+    }
+
+    async fn active_jobs_among(
+        &self,
+        which: &'static str,
+        workloads: &[ObjectRef],
+    ) -> Result<Vec<Job>, StoreError> {
         let mut places: Vec<(&str, &str)> =
             workloads.iter().map(|object| (&*object.namespace, &*object.name)).collect();
         places.sort_unstable();
@@ -436,11 +454,9 @@ impl SqlStore<B> {
             let mut sql = QueryBuilder::<<B as Backend>::Db>::new(concat!(
                 "SELECT ",
                 job_columns!(),
-                " FROM jobs \
-                 WHERE lifecycle <> 'Deleted' AND lifecycle = 'Active' \
-                 AND phase IN ('Submitted', 'Running', 'Suspended', 'Unknown') \
-                 AND (namespace, name) IN "
+                " FROM jobs WHERE lifecycle <> 'Deleted' AND lifecycle = 'Active' AND "
             ));
+            sql.push(which).push(" AND (namespace, name) IN ");
             sql.push_tuples(part, |mut tuple, (namespace, name)| {
                 tuple.push_bind((*namespace).to_owned()).push_bind((*name).to_owned());
             });

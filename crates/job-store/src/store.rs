@@ -179,6 +179,10 @@ impl JobStore for SqlStore<B> {
         self.observed_jobs_among(workloads).await
     }
 
+    async fn at_rest_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
+        self.jobs_at_rest_among(workloads).await
+    }
+
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
         self.count_jobs_by_cluster().await
     }

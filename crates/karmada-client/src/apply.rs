@@ -12,6 +12,7 @@ use training::ports::{ControlError, WorkloadRef, Write, WriteOrder};
 
 use crate::KarmadaClient;
 use crate::error::CallError;
+use crate::shared::named;
 
 /// What of an object says whose it is.
 #[derive(Debug, Deserialize)]
@@ -155,7 +156,7 @@ impl KarmadaClient {
             Write::Apply | Write::Offer => {
                 self.apply(collection, order, order.document.clone(), existing.uid()).await?;
             }
-            Write::Grow => self.grow(collection, order).await?,
+            Write::Grow => self.grow(collection, order, job_id, existing.uid()).await?,
             Write::Vacant | Write::Create | Write::CreateOrKeep => {}
         }
         Ok(existing.uid().to_owned())
@@ -182,33 +183,30 @@ impl KarmadaClient {
 
     /// Adds the clusters of the order to those of the policy that is there. Fails if another host
     /// changed it meanwhile; the next try sees what that one wrote.
-    async fn grow(&self, collection: &str, order: &Order<'_>) -> Result<(), ControlError> {
-        const NAMES: &str = "/spec/placement/clusterAffinity/clusterNames";
-        let object = &order.object;
-        let found = self.caller.find::<Value>(collection, &object.name).await;
-        let found = found.map_err(|error| self.failed("read", object, &error))?;
-        let Some(found) = found else { return Err(about_to_be_free(object)) };
-        let names = |policy: &Value| -> Vec<Value> {
-            let names = policy.pointer(NAMES).and_then(Value::as_array);
-            names.cloned().unwrap_or_default()
-        };
-        let mut all = names(&found);
-        let missing = names(order.document).into_iter().filter(|name| !all.contains(name));
-        let missing: Vec<Value> = missing.collect();
+    async fn grow(
+        &self,
+        collection: &str,
+        order: &Order<'_>,
+        job_id: &JobId,
+        uid: &str,
+    ) -> Result<(), ControlError> {
+        let found = self.mark_needed(collection, &order.object, uid, job_id.as_str()).await?;
+        let mut all = named(&found);
+        let missing: Vec<String> =
+            named(order.document).into_iter().filter(|name| !all.contains(name)).collect();
         if missing.is_empty() {
             return Ok(());
         }
         all.extend(missing);
         let mut document = order.document.clone();
-        if let Some(place) = document.pointer_mut(NAMES) {
-            *place = Value::Array(all);
+        if let Some(place) = document.pointer_mut("/spec/placement/clusterAffinity/clusterNames") {
+            *place = Value::from(all);
         }
-        let text = |pointer| found.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let version = found.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
         if let Some(metadata) = document.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-            let version = Value::from(text("/metadata/resourceVersion"));
             metadata.insert("resourceVersion".to_owned(), version);
         }
-        self.apply(collection, order, document, text("/metadata/uid")).await
+        self.apply(collection, order, document, uid).await
     }
 
     /// A merge patch of one field, of exactly the object that is meant.

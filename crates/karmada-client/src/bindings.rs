@@ -43,7 +43,22 @@ struct Spec {
     #[serde(default)]
     resource: Target,
     clusters: Option<Vec<TargetCluster>>,
+    #[serde(default)]
+    placement: Placement,
     preserve_resources_on_deletion: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Placement {
+    cluster_affinity: Affinity,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Affinity {
+    cluster_names: Vec<String>,
+    exclude: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -166,6 +181,24 @@ impl ResourceBinding {
 
     pub(crate) fn preserves_resources(&self) -> bool {
         self.spec.preserve_resources_on_deletion == Some(true)
+    }
+
+    /// Whether Karmada made it for this policy.
+    pub(crate) fn is_claimed_by(&self, policy: &ObjectRef) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        let says = |field: &str| {
+            let key = format!("propagationpolicy.karmada.io/{field}");
+            annotations.and_then(|all| all.get(&key)).map(String::as_str)
+        };
+        says("name") == Some(&policy.name) && says("namespace") == Some(&policy.namespace)
+    }
+
+    /// The clusters that its object is placed on, and those that its placement still names.
+    pub(crate) fn reach(&self) -> Vec<&str> {
+        let Affinity { cluster_names, exclude } = &self.spec.placement.cluster_affinity;
+        let named = cluster_names.iter().filter(|name| !exclude.contains(name));
+        let placed = self.spec.clusters.iter().flatten().map(|cluster| &cluster.name);
+        named.chain(placed).map(String::as_str).collect()
     }
 
     /// What it says, with its times.

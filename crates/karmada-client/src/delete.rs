@@ -18,7 +18,7 @@ use crate::resolve::POLICY_GROUP;
 use crate::works::WorkSeen;
 
 /// The place of what is on no member.
-const CONTROL_PLANE: &str = "control-plane";
+pub(crate) const CONTROL_PLANE: &str = "control-plane";
 
 /// Members asked at the same time.
 const MEMBERS_AT_ONCE: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) fn exactly(uid: &str) -> DeleteParams {
     }
 }
 
-fn remaining(object: &ObjectRef, place: &str, why: impl Into<String>) -> Remaining {
+pub(crate) fn remaining(object: &ObjectRef, place: &str, why: impl Into<String>) -> Remaining {
     Remaining { object: object.clone(), place: place.to_owned(), why: why.into() }
 }
 

@@ -8,6 +8,7 @@
 //! | `resolve` | the address of an object |
 //! | `apply`, `delete`, `policy` | writing, removing, letting go of volumes |
 //! | `interpreters` | how Karmada reads a kind |
+//! | `shared` | bringing to the members what jobs share, and taking it off again |
 //! | `owned` | finding what we made, and removing one object by its uid |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
 //! | `members` | what runs on members, and its logs |
@@ -31,6 +32,7 @@ mod policy;
 mod quantity;
 mod rebalance;
 mod resolve;
+mod shared;
 mod trace;
 mod watch;
 mod works;
@@ -45,8 +47,8 @@ use tokio::sync::Notify;
 use training::manifest::ObjectRef;
 use training::ports::{
     Cluster, ControlError, ControlPlane, EventSeen, LogBytes, LogQuery, MemberError, Members,
-    ObjectPage, ObjectQuery, Owned, PodSeen, Remaining, Removal, Seen, Trace, WorkloadRef,
-    WriteOrder,
+    ObjectPage, ObjectQuery, Owned, PodSeen, Reach, Remaining, Removal, Seen, Shared, Trace,
+    WorkloadRef, WriteOrder,
 };
 use training::{ClusterName, JobId};
 
@@ -172,6 +174,23 @@ impl ControlPlane for KarmadaClient {
         objects: &[ObjectRef],
     ) -> Result<bool, ControlError> {
         self.release_all(policy, objects).await
+    }
+
+    async fn seal(&self, policy: &ObjectRef) -> Result<(), ControlError> {
+        self.seal_policy(policy).await
+    }
+
+    async fn reach(&self, shared: &Shared) -> Result<Option<Reach>, ControlError> {
+        self.reach_of(shared).await
+    }
+
+    async fn withdraw(
+        &self,
+        shared: &Shared,
+        from: &[ClusterName],
+        reach: &Reach,
+    ) -> Result<Vec<Remaining>, ControlError> {
+        self.withdraw_from(shared, from, reach).await
     }
 
     async fn set_flag(

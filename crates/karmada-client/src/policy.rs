@@ -1,8 +1,7 @@
-//! Letting go of volumes: a policy that keeps objects on the members is changed so that they are
-//! deleted there, too, and Karmada's own copies of that wish are waited for.
+//! Changes of policies. Letting go of volumes: a policy that keeps objects on the members is changed so
+//! that they are deleted there, too, and Karmada's own copies of that wish are waited for. Sealing: a
+//! policy whose program is over brings nothing to the members any more.
 
-use kube::api::{Patch, PatchParams};
-use kube::core::request::Request as Requests;
 use serde::Deserialize;
 use serde_json::json;
 use training::manifest::{LABEL_ORIGIN, ObjectRef};
@@ -54,7 +53,7 @@ impl KarmadaClient {
         Ok(true)
     }
 
-    async fn let_go(
+    pub(crate) async fn let_go(
         &self,
         collection: &str,
         policy: &ObjectRef,
@@ -65,16 +64,30 @@ impl KarmadaClient {
             "metadata": { "uid": uid },
             "spec": { "preserveResourcesOnDeletion": false },
         });
-        let params = PatchParams {
-            field_manager: Some(self.field_manager.clone()),
-            ..PatchParams::default()
-        };
-        let request =
-            Requests::new(collection).patch(&policy.name, &params, &Patch::Merge(&change));
-        let changed: Result<Head, CallError> = self.caller.request(request).await;
-        match changed {
+        match self.merge(collection, policy, &change).await {
             Err(CallError::Answered(answer)) if answer.is_not_found() => Ok(()),
             changed => changed.map(drop).map_err(|error| self.failed("change", policy, &error)),
+        }
+    }
+
+    #[tracing::instrument(name = "karmada.seal", skip_all, fields(policy = %policy))]
+    pub(crate) async fn seal_policy(&self, policy: &ObjectRef) -> Result<(), ControlError> {
+        let collection = self.collection(policy).await?;
+        let found = self.caller.find::<Head>(&collection, &policy.name).await;
+        let found = found.map_err(|error| self.failed("read", policy, &error))?;
+        let ours = found.filter(|head| head.label(LABEL_ORIGIN) == self.origin);
+        let Some(ours) = ours else { return Ok(()) };
+        let change = json!({
+            "metadata": { "uid": ours.uid() },
+            "spec": { "suspension": { "dispatching": true } },
+        });
+        match self.merge(&collection, policy, &change).await {
+            Ok(_) => Ok(()),
+            // Gone, or replaced by a policy with another uid.
+            Err(CallError::Answered(answer)) if answer.is_not_found() || answer.is_other_uid() => {
+                Ok(())
+            }
+            Err(error) => Err(self.failed("change", policy, &error)),
         }
     }
 

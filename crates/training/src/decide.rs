@@ -2,6 +2,8 @@
 //! in; what the job is now comes out. Table-tested; the loop around it is
 //! [`crate::reconcile`].
 
+mod again;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::intent::IntentKind;
 use crate::job::{FailureClass, Job, NewEvent, Spread};
 use crate::phase::{Desired, Phase};
 use crate::ports::{BindingSeen, Effects, MemberSeen, Report, RunState, Seen};
+
+pub use again::{is_at_rest, ran_again};
 
 /// How patient the host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +114,10 @@ pub fn decide(
         after.finished_at.get_or_insert(now);
         after.stale_since = None;
         after.last_known = None;
+    }
+    if is_at_rest(&after) {
+        // Its objects stay, and Karmada would make them anew for ever.
+        effects.enqueue.push(IntentKind::Apply);
     }
     if after == *job {
         return None;

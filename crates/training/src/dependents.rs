@@ -1,7 +1,8 @@
 //! What a job refers to and does not bring along: Secrets and ConfigMaps of its namespace. If they
 //! are on the control plane, they reach the member that was chosen before the job does. They are
 //! shared with others, so each has a policy of its own, which grows by a cluster when a job needs it
-//! there, and never takes anything away from a member.
+//! there, and is narrowed when the last job that needed it there goes. What is on the control plane
+//! stays there.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +12,12 @@ use serde_json::{Map, Value, json};
 use crate::admit::referenced;
 use crate::id::ClusterName;
 use crate::job::Job;
-use crate::manifest::{Bundle, LABEL_ORIGIN, Manifest};
-use crate::ports::{Write, WriteOrder};
+use crate::manifest::{Bundle, LABEL_ORIGIN, Manifest, ObjectRef};
+use crate::placement::{POLICY_API, POLICY_KIND};
+use crate::ports::{Shared, Write, WriteOrder};
+
+const SECRET: &str = "Secret";
+const CONFIG_MAP: &str = "ConfigMap";
 
 /// What the host does about dependents.
 #[derive(Debug, Clone, Default)]
@@ -51,18 +56,36 @@ pub fn orders(
     }
     let labels = labels(bundle);
     let mut orders = Vec::new();
-    for (kind, secrets) in [("Secret", true), ("ConfigMap", false)] {
-        for name in foreign(bundle, kind, secrets) {
-            let given = dependents.provided.iter().find(|given| secrets && given.name == name);
-            if let Some(given) = given {
-                let document = secret(job, given, &labels);
-                orders.push(WriteOrder { document, write: Write::Offer });
-            }
-            let document = policy(job, kind, &name, clusters, &labels);
-            orders.push(WriteOrder { document, write: Write::Grow });
+    for shared in shared(job, bundle) {
+        let Shared { object, .. } = &shared;
+        let mut given = dependents.provided.iter();
+        let given = given.find(|given| object.kind == SECRET && object.name == given.name);
+        if let Some(given) = given {
+            let document = secret(job, given, &labels);
+            orders.push(WriteOrder { document, write: Write::Offer });
         }
+        let document = policy(&shared, clusters, &labels);
+        orders.push(WriteOrder { document, write: Write::Grow });
     }
     orders
+}
+
+/// The objects that a job shares with others, with their policies.
+pub fn shared(job: &Job, bundle: &Bundle) -> Vec<Shared> {
+    let at = |api_version: &str, kind: &str, name: String| ObjectRef {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: job.namespace.to_string(),
+        name,
+    };
+    let mut all = Vec::new();
+    for (kind, secrets) in [(SECRET, true), (CONFIG_MAP, false)] {
+        all.extend(foreign(bundle, kind, secrets).into_iter().map(|name| {
+            let policy = format!("trainyard-{}-{name}", kind.to_lowercase());
+            Shared { object: at("v1", kind, name), policy: at(POLICY_API, POLICY_KIND, policy) }
+        }));
+    }
+    all
 }
 
 /// Names that the bundle refers to and does not hold.
@@ -98,25 +121,31 @@ fn secret(job: &Job, given: &ProvidedSecret, labels: &Value) -> Value {
     })
 }
 
-fn policy(job: &Job, kind: &str, name: &str, clusters: &[ClusterName], labels: &Value) -> Value {
+fn policy(shared: &Shared, clusters: &[ClusterName], labels: &Value) -> Value {
+    let Shared { object, policy } = shared;
     let names: Vec<&str> = clusters.iter().map(ClusterName::as_str).collect();
     json!({
-        "apiVersion": "policy.karmada.io/v1alpha1",
-        "kind": "PropagationPolicy",
+        "apiVersion": policy.api_version,
+        "kind": policy.kind,
         "metadata": {
-            "name": format!("trainyard-{}-{name}", kind.to_lowercase()),
-            "namespace": job.namespace.as_str(),
+            "name": policy.name,
+            "namespace": policy.namespace,
             "labels": labels,
         },
         "spec": {
             "resourceSelectors": [{
-                "apiVersion": "v1", "kind": kind, "namespace": job.namespace.as_str(), "name": name,
+                "apiVersion": object.api_version,
+                "kind": object.kind,
+                "namespace": object.namespace,
+                "name": object.name,
             }],
             // What a member has under this name already is somebody's and stays as it is.
             "conflictResolution": "Abort",
-            "preserveResourcesOnDeletion": true,
+            // What was brought there leaves with the last job that needed it.
+            "preserveResourcesOnDeletion": false,
             "placement": {
-                "clusterAffinity": { "clusterNames": names },
+                // Written out, because a policy that was narrowed to no cluster excludes some.
+                "clusterAffinity": { "clusterNames": names, "exclude": [] },
                 "clusterTolerations": [{ "operator": "Exists" }],
                 "replicaScheduling": { "replicaSchedulingType": "Duplicated" },
             },
@@ -181,7 +210,7 @@ mod tests {
             assert_eq!(order.document["metadata"]["labels"], json!({LABEL_ORIGIN: "o"}));
             assert_eq!(order.document["metadata"]["namespace"], "default");
         }
-        assert_eq!(orders[0].document["spec"]["preserveResourcesOnDeletion"], true);
+        assert_eq!(orders[0].document["spec"]["preserveResourcesOnDeletion"], false);
     }
 
     #[test]

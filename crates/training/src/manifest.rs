@@ -15,6 +15,8 @@ pub const LABEL_ALGORITHM: &str = "algorithm";
 pub const LABEL_ORIGIN: &str = "trainyard.dev/origin";
 /// Annotation with the sha-256 of the bundle that the object belongs to.
 pub const ANNOTATION_BUNDLE: &str = "trainyard.dev/bundle-sha256";
+/// On the policy of an object that jobs share: the job that last asked for it.
+pub const ANNOTATION_NEEDED_BY: &str = "trainyard.dev/needed-by";
 
 /// What an object is for its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::job::{Demand, Job, Placement, Spread};
 use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
 use crate::ports::{Cluster, Write, WriteOrder};
 
-const POLICY_API: &str = "policy.karmada.io/v1alpha1";
-const POLICY_KIND: &str = "PropagationPolicy";
+pub(crate) const POLICY_API: &str = "policy.karmada.io/v1alpha1";
+pub(crate) const POLICY_KIND: &str = "PropagationPolicy";
 
 /// A cluster that cannot take the job, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

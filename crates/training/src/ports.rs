@@ -11,7 +11,7 @@ mod store;
 pub use archive::{ArchiveState, ArchiveTask, ArchivedLog, LogArchive, LogKey};
 pub use control::{
     BindingSeen, BindingTrace, Cluster, ControlError, ControlPlane, MemberSeen, ObjectTrace, Owned,
-    Remaining, Removal, Seen, Trace, WorkTrace, WorkloadRef, Write, WriteOrder,
+    Reach, Remaining, Removal, Seen, Shared, Trace, WorkTrace, WorkloadRef, Write, WriteOrder,
 };
 pub use members::{
     ContainerEnd, ContainerSeen, ContainerState, EventSeen, LogBytes, LogQuery, MemberError,

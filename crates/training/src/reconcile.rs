@@ -4,6 +4,7 @@
 //! store and does one idempotent step for it, on one code path, whoever woke it. A crash between
 //! any two lines is an ordinary retry.
 
+mod again;
 mod dispatch;
 mod ledger;
 mod observe;
@@ -14,6 +15,7 @@ mod reading;
 mod reap;
 mod remove;
 mod sweep;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -267,3 +269,6 @@ pub(crate) enum StepError {
     #[error(transparent)]
     Control(#[from] crate::ports::ControlError),
 }
+
+#[cfg(test)]
+mod tests;

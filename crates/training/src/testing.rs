@@ -74,6 +74,7 @@ macro_rules! for_each_store_case {
             pages_cover_every_job_once,
             observed_jobs_are_active_and_applied_oldest_first,
             observed_jobs_are_found_by_their_workloads,
+            jobs_at_rest_are_found_by_their_workloads,
             jobs_are_counted_on_each_of_their_clusters,
             attempts_of_the_same_work_are_found_in_their_order,
             earlier_jobs_of_a_name_are_found_newest_first,

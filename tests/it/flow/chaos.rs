@@ -5,4 +5,5 @@ mod history;
 mod outages;
 mod repeats;
 mod replicas;
+mod statements;
 mod steps;

@@ -23,6 +23,11 @@ fn secret_on(app: &App, member: Option<&str>, name: &str) -> Option<Value> {
     app.sandbox.get(member, "v1", "Secret", "default", name)
 }
 
+/// The members that have the secret.
+fn with_secret(app: &App, name: &str) -> Vec<&'static str> {
+    app.members_with("v1", "Secret", name)
+}
+
 #[tokio::test]
 async fn choice_is_on_record_with_every_candidate_and_its_score() {
     let allowed = "[placement.namespaces]\ndefault = [\"member2\"]\n";
@@ -63,27 +68,52 @@ async fn job_goes_where_its_form_would_like_it_when_clusters_are_equal() {
 }
 
 #[tokio::test]
-async fn secret_of_the_control_plane_reaches_the_cluster_and_outlives_the_job() {
+async fn secret_of_the_control_plane_reaches_the_cluster_and_leaves_it_with_the_last_job_there() {
     let app = Setup::sqlite().config(&reads_secret("team-s3")).start().await;
     let data = json!({"data": {"access-key": "YQ==", "secret-key": "Yg=="}});
     app.sandbox.create(None, object("Secret", "team-s3", &data)).expect("the team's secret");
-    // One after the other on both members: the second one must not lose it for the first.
+    // Applied, and never over.
     for member in ["member1", "member2"] {
-        let name = format!("on-{member}");
-        let mut form = sample_form(&name);
+        app.sandbox.faults().operators_down(member);
+    }
+    let run = async |name: &str, member: &str| {
+        let mut form = sample_form(name);
         form["targetClusters"] = json!([member]);
         let id = app.submit(&form).await;
-        app.job_in_phase(&id, "Succeeded").await;
-        assert_eq!(
-            secret_on(&app, Some(member), "team-s3").expect("it is there")["data"],
-            data["data"]
-        );
+        app.job_in_phase(&id, "Submitted").await;
+        until("it is there", async || secret_on(&app, Some(member), "team-s3").is_some()).await;
+        let there = secret_on(&app, Some(member), "team-s3").expect("it is there");
+        assert_eq!(there["data"], data["data"]);
+        id
+    };
+    let delete = async |id: &str| {
         app.delete(&format!("/api/v1/jobs/{id}")).await;
-        app.job_gone(&id).await;
-    }
-    for place in [None, Some("member1"), Some("member2")] {
-        assert!(secret_on(&app, place, "team-s3").is_some(), "{place:?}");
-    }
+        app.job_gone(id).await;
+        app.sandbox.settle().await;
+    };
+    let (first, second) = (run("first", "member1").await, run("second", "member1").await);
+    let elsewhere = run("elsewhere", "member2").await;
+    delete(&first).await;
+    assert_eq!(with_secret(&app, "team-s3"), ["member1", "member2"], "another job needs it");
+    delete(&second).await;
+    assert_eq!(with_secret(&app, "team-s3"), ["member2"]);
+    let again = run("again", "member1").await;
+    let answer = app.post(&format!("/api/v1/jobs/{elsewhere}/cancel"), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    app.job_in_phase(&elsewhere, "Cancelled").await;
+    app.sandbox.settle().await;
+    assert_eq!(with_secret(&app, "team-s3"), ["member1"], "a record needs no secret");
+    delete(&again).await;
+    assert_eq!(with_secret(&app, "team-s3"), Vec::<&str>::new());
+    let kept = secret_on(&app, None, "team-s3").expect("it is the team's");
+    assert_eq!(kept["data"], data["data"]);
+    let api = "policy.karmada.io/v1alpha1";
+    let name = "trainyard-secret-team-s3";
+    let policy = || app.sandbox.get(None, api, "PropagationPolicy", "default", name);
+    assert_eq!(policy(), None, "nobody needs it");
+    let once_more = run("once-more", "member2").await;
+    delete(&once_more).await;
+    assert_eq!(with_secret(&app, "team-s3"), Vec::<&str>::new());
 }
 
 #[tokio::test]
@@ -121,8 +151,13 @@ async fn secret_that_somebody_else_keeps_is_left_alone() {
     assert_eq!(here["data"], theirs["data"]);
     assert_eq!(
         secret_on(&app, Some("member1"), "trainyard-s3").map(|s| s["data"].clone()),
-        before.map(|s| s["data"].clone())
+        before.as_ref().map(|s| s["data"].clone())
     );
+    app.delete(&format!("/api/v1/jobs/{id}")).await;
+    app.job_gone(&id).await;
+    app.sandbox.settle().await;
+    assert_eq!(secret_on(&app, Some("member1"), "trainyard-s3"), before, "it was there before");
+    assert!(secret_on(&app, None, "trainyard-s3").is_some());
 }
 
 #[tokio::test]

@@ -16,9 +16,29 @@ struct Kind {
     api: &'static str,
     kind: &'static str,
     plural: &'static str,
-    /// From the specification to a pod template.
-    template: &'static str,
+    /// Settings of the host by which its plugin makes this kind.
+    settings: &'static str,
+    /// Where the queue says on which nodes the pods go, and with what of the member's object.
+    places: fn(&Value) -> Value,
+    /// From the object to what it says.
+    pool: &'static str,
     form: fn(&str) -> Value,
+}
+
+/// A form of the least.
+fn least(name: &str, algorithm: &str) -> Value {
+    json!({
+        "jobName": name,
+        "algorithm": {
+            "algorithmName": algorithm, "imageUri": "registry.example/team/train:1",
+        },
+        "resources": { "instanceResources": { "cpuCores": 1, "memoryGiB": 1 } },
+        "entrypoint": "python train.py",
+    })
+}
+
+fn on_spot_nodes() -> Value {
+    json!({"spec": {"nodeSelector": {"pool": "spot"}}})
 }
 
 const RAY_JOB: Kind = Kind {
@@ -27,7 +47,9 @@ const RAY_JOB: Kind = Kind {
     api: "ray.io/v1",
     kind: "RayJob",
     plural: "rayjobs",
-    template: "/spec/rayClusterSpec/headGroupSpec/template",
+    settings: "",
+    places: |_| json!({"rayClusterSpec": {"headGroupSpec": {"template": on_spot_nodes()}}}),
+    pool: "/spec/rayClusterSpec/headGroupSpec/template/spec/nodeSelector/pool",
     form: sample_form,
 };
 
@@ -37,22 +59,37 @@ const JOB: Kind = Kind {
     api: "batch/v1",
     kind: "Job",
     plural: "jobs",
-    template: "/spec/template",
-    form: |name| {
-        json!({
-            "jobName": name,
-            "algorithm": {
-                "algorithmName": "job", "imageUri": "registry.example/team/train:1",
-            },
-            "resources": { "instanceResources": { "cpuCores": 1, "memoryGiB": 1 } },
-            "entrypoint": "python train.py",
-        })
+    settings: "",
+    places: |_| json!({"template": on_spot_nodes()}),
+    pool: "/spec/template/spec/nodeSelector/pool",
+    form: |name| least(name, "job"),
+};
+
+/// Has no pod template of its own: the queue adds a change of the runtime to those that are there.
+const TRAIN_JOB: Kind = Kind {
+    plugin: "pytorch",
+    file: "pytorch.wasm",
+    api: "trainer.kubeflow.org/v1alpha1",
+    kind: "TrainJob",
+    plural: "trainjobs",
+    settings: "[plugins.settings.pytorch]\nworkloadKind = \"TrainJob\"\n",
+    places: |object| {
+        let mut patches = object["spec"]["runtimePatches"].clone();
+        let jobs = json!([{"name": "node", "template": {"spec": {"template": on_spot_nodes()}}}]);
+        patches.as_array_mut().expect("a list").push(json!({
+            "manager": "kueue.x-k8s.io/manager",
+            "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": jobs}}},
+        }));
+        json!({ "runtimePatches": patches })
     },
+    pool: "/spec/runtimePatches/1/trainingRuntimeSpec/template/spec/replicatedJobs/0/template/spec/\
+           template/spec/nodeSelector/pool",
+    form: |name| least(name, "pytorch"),
 };
 
 impl Kind {
     async fn app(&self) -> App {
-        let setup = Setup::sqlite().speed(2.0).own_plugins();
+        let setup = Setup::sqlite().speed(2.0).own_plugins().config(self.settings);
         let (from, to) = (all_plugins_dir(), setup.plugins_dir());
         std::fs::copy(from.join(self.file), to.join(self.file)).expect("a built plugin");
         let app = setup.start().await;
@@ -108,15 +145,12 @@ impl Kind {
 
     /// The queue lets the object go, to nodes of its choice.
     async fn queue_lets_go(&self, app: &App, name: &str) {
-        let mut places = json!({"spec": {"nodeSelector": {"pool": "spot"}}});
-        for part in self.template.rsplit('/').filter(|part| !part.is_empty()) {
-            places = json!({ part: places });
-        }
-        places["spec"]["suspend"] = json!(false);
-        self.queue_writes(app, name, &places).await;
         let (_, object) = self.on_member(app, name).expect("it is on a member");
-        let selector = format!("{}/spec/nodeSelector/pool", self.template);
-        assert_eq!(object.pointer(&selector), Some(&json!("spot")), "{object:#}");
+        let mut spec = (self.places)(&object);
+        spec["suspend"] = json!(false);
+        self.queue_writes(app, name, &json!({ "spec": spec })).await;
+        let (_, object) = self.on_member(app, name).expect("it is on a member");
+        assert_eq!(object.pointer(self.pool), Some(&json!("spot")), "{object:#}");
         assert!(!self.is_held(app, name));
     }
 
@@ -150,6 +184,9 @@ async fn queue_is_fought_until_the_interpreter_is_installed(kind: &Kind) {
     operators_up(&app);
     let job = app.job_in_phase(&id, "Suspended").await;
     assert_eq!(job["suspend"], false, "nobody here holds it back: {job:#}");
+    assert_eq!((&job["status"], job.get("startedAt")), (&json!("Pending"), None), "{job:#}");
+    let explained = app.get(&format!("/api/v1/jobs/{id}/explain")).await.body;
+    assert!(explained.to_string().contains("the cluster's queue"), "{explained:#}");
 
     kind.queue_lets_go(&app, "queued").await;
     app.job_in_phase(&id, "Succeeded").await;
@@ -164,6 +201,11 @@ async fn queue_of_a_member_holds_a_ray_job_back_and_lets_it_go() {
 #[tokio::test]
 async fn queue_of_a_member_holds_a_job_back_and_lets_it_go() {
     queue_is_fought_until_the_interpreter_is_installed(&JOB).await;
+}
+
+#[tokio::test]
+async fn queue_of_a_member_holds_a_train_job_back_and_lets_it_go() {
+    queue_is_fought_until_the_interpreter_is_installed(&TRAIN_JOB).await;
 }
 
 async fn wish(app: &App, id: &str, verb: &str) {

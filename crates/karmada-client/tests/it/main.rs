@@ -8,5 +8,6 @@ mod observing;
 #[cfg(test)]
 mod reading;
 mod removing;
+mod sharing;
 mod tracing_back;
 mod writing;

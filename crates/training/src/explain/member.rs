@@ -34,6 +34,10 @@ pub(super) fn work(evidence: &Evidence, member: &MemberEvidence) -> Found {
         let state = if evidence.is_leaving() { LinkState::Waiting } else { LinkState::Wrong };
         return found(state, text).at(work.applied_at);
     }
+    if work.suspended && evidence.job.phase.is_terminal() {
+        let text = format!("The workload stays as it is on cluster {name}, because it is over.");
+        return found(LinkState::Ok, text).at(work.applied_at);
+    }
     if work.suspended {
         let text = format!("Karmada is told to hold the workload back from cluster {name}.");
         return found(LinkState::Wrong, text).at(work.applied_at).blame(

@@ -102,8 +102,8 @@ pub enum Write {
     /// Create; if it exists with our origin's label it is made equal, else it is somebody's and
     /// stays: what the host provides where nobody else does.
     Offer,
-    /// Create a policy; one with our origin's label gets the clusters that it lacks and loses none.
-    /// One without stays as it is.
+    /// Create a policy; one with our origin's label gets the clusters that it lacks and loses none,
+    /// and is a new version in any case. One without stays as it is.
     Grow,
 }
 
@@ -154,6 +154,28 @@ pub struct Owned {
     pub created_at: Option<Timestamp>,
     /// Whether it is being deleted.
     pub terminating: bool,
+}
+
+/// An object that jobs share, and the policy of ours that brings it to the members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The object; perhaps somebody else's.
+    pub object: ObjectRef,
+    /// Its policy.
+    pub policy: ObjectRef,
+}
+
+/// Where a policy brings its object, at the moment it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// The clusters.
+    pub clusters: Vec<String>,
+    /// Whether members keep the object when it is withdrawn, as policies of earlier releases say.
+    pub preserves: bool,
+    /// Uid of the policy.
+    pub uid: String,
+    /// Its version: whoever asks for the object makes a new one.
+    pub version: String,
 }
 
 /// Where an object still exists.
@@ -328,6 +350,34 @@ pub trait ControlPlane: Send + Sync {
         policy: &ObjectRef,
         objects: &[ObjectRef],
     ) -> Result<bool, ControlError>;
+
+    /// Tells Karmada to leave what the policy selects on the members as it is: neither to change nor
+    /// to make it anew. Its status still comes, and its deletion is still carried out. A policy that
+    /// is gone, or somebody else's, is no error. Idempotent.
+    async fn seal(&self, policy: &ObjectRef) -> Result<(), ControlError> {
+        let _ = policy;
+        Ok(())
+    }
+
+    /// Where the policy of a shared object brings it; `None` if there is no such policy of ours.
+    async fn reach(&self, shared: &Shared) -> Result<Option<Reach>, ControlError> {
+        let _ = shared;
+        Ok(None)
+    }
+
+    /// Takes a shared object off some clusters, unless somebody has asked for it since `reach` was
+    /// read, and tells where it still is. The object on the control plane stays, and so does what a
+    /// member has under its name from somebody else. A policy that is left without clusters goes.
+    /// Idempotent.
+    async fn withdraw(
+        &self,
+        shared: &Shared,
+        from: &[ClusterName],
+        reach: &Reach,
+    ) -> Result<Vec<Remaining>, ControlError> {
+        let _ = (shared, from, reach);
+        Ok(Vec::new())
+    }
 
     /// Sets the boolean at `path` of a workload, such as `spec`, `suspend`; `Ok(false)` if the
     /// object with its uid no longer exists. Idempotent.

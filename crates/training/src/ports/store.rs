@@ -152,6 +152,10 @@ pub trait JobStore: Send + Sync {
     /// Those of the same jobs whose workloads have the namespaces and names of these. In no order.
     async fn observed_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError>;
 
+    /// Active jobs that [ended by themselves](crate::decide::is_at_rest) and whose workloads have the
+    /// namespaces and names of these. In no order.
+    async fn at_rest_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError>;
+
     /// How many active jobs each cluster has that were applied there and are not over.
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError>;
 

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::observe::workload_ref;
 use super::{Reconcilers, StepError, proof};
-use crate::clock::Timestamp;
-use crate::decide::{PENDING_REASON, has_waited_too_long, waited_too_long};
+use crate::clock::{Clock, Timestamp};
+use crate::decide::{PENDING_REASON, has_waited_too_long, is_at_rest, waited_too_long};
 use crate::hold::suspend_path;
 use crate::id::ClusterName;
 use crate::intent::{Claimed, IntentKind, backoff, removal_pace};
@@ -31,7 +31,25 @@ const CLAIM_LOOK: Duration = Duration::from_secs(3);
 pub(super) struct Batch {
     pub(super) intents: Vec<Claimed>,
     /// When no step of them may go on.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
+}
+
+/// A time by two clocks, past once it is by either: that which measures time stands still while a
+/// virtual machine is suspended, and the other may be set back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    measured: Instant,
+    shown: Timestamp,
+}
+
+impl Deadline {
+    fn after(length: Duration, now: Timestamp) -> Self {
+        Self { measured: Instant::now() + length, shown: now + length }
+    }
+
+    fn is_past(self, clock: &dyn Clock) -> bool {
+        Instant::now() >= self.measured || clock.now() >= self.shown
+    }
 }
 
 /// How a step on one intent ended.
@@ -50,21 +68,21 @@ impl Reconcilers {
         // The leases run from the claim, also for what waits for its turn: a step that outlived its
         // lease would work on a job that another process has claimed. Measured from before it, so
         // that nobody trusts a lease for longer than the store does.
-        let deadline = Instant::now() + self.config.lease.mul_f64(0.75);
         let now = self.clock.now();
+        let deadline = Deadline::after(self.config.lease.mul_f64(0.75), now);
         let intents = self.store.claim(&self.config.owner, now, self.config.lease, limit).await?;
         Ok(Batch { intents, deadline })
     }
 
     /// Does one step for one intent and records how it went.
-    pub(super) async fn carry_out(&self, intent: Claimed, deadline: Instant) {
+    pub(super) async fn carry_out(&self, intent: Claimed, deadline: Deadline) {
         let step = async {
             match intent.kind {
                 IntentKind::Apply => self.apply(&intent).await,
                 IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
             }
         };
-        let result = within(deadline, step)
+        let result = within(deadline, &*self.clock, step)
             .await
             .unwrap_or_else(|| Ok(Step::Later("the control plane is too slow".to_owned())));
         let mut at = None;
@@ -134,6 +152,9 @@ impl Reconcilers {
         if job.phase.is_observed() {
             return self.hold(intent, job).await;
         }
+        if is_at_rest(&job) {
+            return self.seal(intent, &job).await;
+        }
         // Once it is placed, parts of it may have been written: it is written to the end, and
         // held back there.
         let held = job.suspend && job.placement.is_none();
@@ -146,11 +167,12 @@ impl Reconcilers {
         let Some(bundle) = self.store.bundle(&job.id).await? else {
             return self.fail(intent, job, "BundleMissing", "Its manifests are lost.").await;
         };
-        let job = match self.place(job, &bundle).await? {
+        let volumes = volumes::left_by_earlier_jobs(&*self.store, &job, &bundle).await?;
+        let job = match self.place(job, &bundle, &volumes).await? {
             Ok(job) => job,
             Err(step) => return Ok(step),
         };
-        self.write(intent, job, &bundle).await
+        self.write(intent, job, &bundle, &volumes).await
     }
 
     /// Makes the workload's field `suspend` what the user wants.
@@ -189,12 +211,16 @@ impl Reconcilers {
 
     /// Makes sure that the job has a placement. It is on record before anything is written, so
     /// that no retry ever chooses another cluster.
-    async fn place(&self, job: Job, bundle: &Bundle) -> Result<Result<Job, Step>, StepError> {
+    async fn place(
+        &self,
+        job: Job,
+        bundle: &Bundle,
+        volumes: &[ClusterName],
+    ) -> Result<Result<Job, Step>, StepError> {
         if job.placement.is_some() {
             self.ledger.hold(&job, self.clock.now());
             return Ok(Ok(job));
         }
-        let volumes = volumes::left_by_earlier_jobs(&*self.store, &job, bundle).await?;
         let clusters = match self.control.clusters().await {
             Ok(clusters) => clusters,
             Err(error) => return Ok(Err(self.wait_for(job, &error).await?)),
@@ -271,12 +297,17 @@ impl Reconcilers {
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
-    async fn write(&self, intent: &Claimed, job: Job, bundle: &Bundle) -> Result<Step, StepError> {
+    async fn write(
+        &self,
+        intent: &Claimed,
+        job: Job,
+        bundle: &Bundle,
+        volumes: &[ClusterName],
+    ) -> Result<Step, StepError> {
         let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
         let clusters = clusters.unwrap_or_default();
         let dependents = dependents::orders(&job, bundle, &clusters, &self.config.dependents);
-        let volumes = volumes::left_by_earlier_jobs(&*self.store, &job, bundle).await?;
-        let orders = placement::write_orders(&job, bundle, &clusters, &volumes, dependents);
+        let orders = placement::write_orders(&job, bundle, &clusters, volumes, dependents);
         let uids = match self.control.write(&job.id, &orders).await {
             Ok(uids) => uids,
             Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),
@@ -381,15 +412,19 @@ impl Reconcilers {
 /// clock only after the step had gone on: a process that was suspended would first do what comes
 /// next, such as writing an object, on behalf of a lease that it lost long ago. `None` if it did not
 /// end in time.
-async fn within<T>(deadline: Instant, step: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(
+    deadline: Deadline,
+    clock: &dyn Clock,
+    step: impl Future<Output = T>,
+) -> Option<T> {
     let mut step = std::pin::pin!(step);
     let in_time = std::future::poll_fn(|context| {
-        if Instant::now() >= deadline {
+        if deadline.is_past(clock) {
             return Poll::Ready(None);
         }
         step.as_mut().poll(context).map(Some)
     });
-    tokio::time::timeout_at(deadline, in_time).await.unwrap_or(None)
+    tokio::time::timeout_at(deadline.measured, in_time).await.unwrap_or(None)
 }
 
 /// How a job ends that never ran.
@@ -398,4 +433,31 @@ struct End<'a> {
     reason: &'a str,
     failure: FailureClass,
     message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// What is written after a wait, if anything.
+    async fn written_after(wait: impl AsyncFnOnce(&ManualClock)) -> Option<&'static str> {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        let deadline = Deadline::after(Duration::from_secs(20), clock.now());
+        within(deadline, &clock, async {
+            wait(&clock).await;
+            tokio::task::yield_now().await;
+            "written"
+        })
+        .await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn step_goes_on_within_its_lease_and_not_beyond_by_whichever_clock() {
+        assert_eq!(written_after(async |_| ()).await, Some("written"));
+        let suspended = async |clock: &ManualClock| clock.advance(Duration::from_mins(5));
+        assert_eq!(written_after(suspended).await, None, "the machine was suspended");
+        let slept = async |_: &ManualClock| tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(written_after(slept).await, None, "it took too long");
+    }
 }

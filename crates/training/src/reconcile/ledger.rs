@@ -11,7 +11,7 @@
 //! wrong figure costs balance, never correctness.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -30,16 +30,46 @@ const STARTING: Duration = Duration::from_mins(2);
 /// How long a job may take from the choice of its cluster to its application. Each try begins anew;
 /// one whose tries end belongs to another process, or is gone.
 const APPLYING: Duration = Duration::from_mins(5);
+/// A removal is tried every half minute at least. One that this process has not worked on for so
+/// long is another's, which may have finished it.
+const REMOVING: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     given: Mutex<HashMap<JobId, Entry>>,
     /// How the last jobs of each cluster ended: whether the cluster did not spoil them.
     ends: Mutex<HashMap<String, VecDeque<bool>>>,
-    /// What was last said of a removal, so that history does not repeat it.
-    said: Mutex<HashMap<JobId, String>>,
-    /// When this process first worked on the removal of a job.
-    looked: Mutex<HashMap<JobId, Timestamp>>,
+    removals: Mutex<Removals>,
+}
+
+/// What this process knows of removals that it works on.
+#[derive(Debug, Default)]
+struct Removals {
+    jobs: HashMap<JobId, Removing>,
+    /// When those were last forgotten that nobody here works on any more.
+    swept: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Removing {
+    /// When this process first worked on it, and last.
+    first: Timestamp,
+    last: Timestamp,
+    /// What was last said of it, so that history does not repeat it.
+    said: Option<String>,
+}
+
+impl Removals {
+    fn of(&mut self, id: &JobId, now: Timestamp) -> &mut Removing {
+        if self.swept.is_none_or(|swept| after(swept, REMOVING) <= now) {
+            self.jobs.retain(|_, removing| after(removing.last, REMOVING) > now);
+            self.swept = Some(now);
+        }
+        let removing = self.jobs.entry(id.clone());
+        let removing = removing.or_insert(Removing { first: now, last: now, said: None });
+        removing.last = now;
+        removing
+    }
 }
 
 #[derive(Debug)]
@@ -157,16 +187,19 @@ impl Ledger {
         self.with(|given| given.remove(id));
     }
 
-    /// When this process first looked after the removal of the job: now, if it never did.
+    fn removals(&self) -> MutexGuard<'_, Removals> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When this process first looked after the removal of the job: now, if it never did or has
+    /// forgotten.
     pub(super) fn first_look(&self, id: &JobId, now: Timestamp) -> Timestamp {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        *looked.entry(id.clone()).or_insert(now)
+        self.removals().of(id, now).first
     }
 
     /// The removal of the job is over.
     pub(super) fn forget(&self, id: &JobId) {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.removals().jobs.remove(id);
     }
 
     /// Takes over what was seen of these jobs.
@@ -195,9 +228,10 @@ impl Ledger {
     }
 
     /// Whether this was not said of the job before.
-    pub(super) fn is_news(&self, id: &JobId, text: &str) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.insert(id.clone(), text.to_owned()).as_deref() != Some(text)
+    pub(super) fn is_news(&self, id: &JobId, text: &str, now: Timestamp) -> bool {
+        let mut removals = self.removals();
+        let said = removals.of(id, now).said.replace(text.to_owned());
+        said.as_deref() != Some(text)
     }
 }
 
@@ -283,12 +317,29 @@ mod tests {
         let ledger = Ledger::default();
         let id = job("j1").id;
         assert_eq!(ledger.first_look(&id, at(0)), at(0));
-        assert!(ledger.is_news(&id, "there"));
+        assert!(ledger.is_news(&id, "there", at(1)));
         ledger.release(&id);
-        assert!(!ledger.is_news(&id, "there"), "giving room back is no news");
+        assert!(!ledger.is_news(&id, "there", at(2)), "giving room back is no news");
         assert_eq!(ledger.first_look(&id, at(9)), at(0));
         ledger.forget(&id);
         assert_eq!(ledger.first_look(&id, at(9)), at(9));
+    }
+
+    #[test]
+    fn removals_that_another_process_finishes_are_forgotten() {
+        let ledger = Ledger::default();
+        let known = || ledger.removals().jobs.len();
+        for number in 0..100 {
+            let id = job(&format!("j{number}")).id;
+            ledger.first_look(&id, at(0));
+            assert!(ledger.is_news(&id, "there", at(0)));
+        }
+        let kept = job("j0").id;
+        assert!(!ledger.is_news(&kept, "there", at(599)), "it is still worked on");
+        assert_eq!(ledger.first_look(&job("new").id, at(600)), at(600));
+        assert_eq!(known(), 2, "the new one, and the one that was worked on");
+        assert_eq!(ledger.first_look(&kept, at(601)), at(0), "its date is kept");
+        assert_eq!(ledger.first_look(&job("j1").id, at(602)), at(602));
     }
 
     /// Room counts while the cluster's own figures may not have it, and no longer.

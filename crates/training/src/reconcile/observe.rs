@@ -97,6 +97,9 @@ impl Reconcilers {
             jobs.extend(swept.into_iter().filter(|job| !known.contains(&job.id)));
         }
         self.look(jobs, memory).await?;
+        let over: Vec<ObjectRef> = memory.early.keys().cloned().collect();
+        let known = self.look_at_rest(&over, &memory.pauses).await?;
+        memory.early.retain(|object, _| !known.contains(object));
         let now = self.clock.now();
         memory.forget_strangers(now);
         let Some(part) = part else { return Ok(false) };

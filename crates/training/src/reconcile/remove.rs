@@ -1,6 +1,7 @@
 //! Takes jobs off the clusters, in the one order that is safe: the workload first, then what
 //! leaves with it, volumes if the user said so, and policies last; each proven gone, on the
-//! control plane and on the members, before the next.
+//! control plane and on the members, before the next. What it shared with other jobs stays as long as
+//! one of them needs it.
 
 use serde_json::json;
 
@@ -90,7 +91,11 @@ impl Reconcilers {
                 return Ok(remaining);
             }
         }
-        self.remove_one(job, policy_ref(job), false, &[]).await
+        let remaining = self.remove_one(job, policy_ref(job), false, &[]).await?;
+        if !remaining.is_empty() {
+            return Ok(remaining);
+        }
+        self.withdraw(job, bundle, &clusters).await
     }
 
     async fn remove_all<'a>(
@@ -166,7 +171,7 @@ impl Reconcilers {
             let reason = if is_limit(&job.reason) { job.reason.clone() } else { "Removing".into() };
             return Ok(self.note(job, "Removing", "remove", &reason, text).await?);
         }
-        if self.ledger.is_news(&job.id, &text) {
+        if self.ledger.is_news(&job.id, &text, self.clock.now()) {
             let event = NewEvent {
                 kind: "Removing",
                 actor: "remove",

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::memory_logs::Logs;
 use crate::clock::Timestamp;
+use crate::decide::is_at_rest;
 use crate::id::{ClusterName, JobId, Sha256Digest};
 use crate::intent::{Claimed, IntentKind};
 use crate::job::{Event, Job, NewEvent};
@@ -37,6 +38,7 @@ pub(super) struct State {
     keys: HashMap<String, Key>,
     pub(super) logs: Logs,
     unavailable: bool,
+    predecessors_asked: usize,
 }
 
 struct Intent {
@@ -65,6 +67,11 @@ impl MemoryStore {
             hint: Arc::default(),
             archive_hint: Arc::default(),
         }
+    }
+
+    /// How often somebody asked for the predecessors of a job.
+    pub fn predecessors_asked(&self) -> usize {
+        self.locked().predecessors_asked
     }
 
     /// Makes every call fail as if the database were down, or work again.
@@ -327,6 +334,16 @@ impl JobStore for MemoryStore {
         Ok(state.observed().filter(wanted).cloned().collect())
     }
 
+    async fn at_rest_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
+        let state = self.open()?;
+        let wanted = |job: &&Job| {
+            let place = (job.namespace.as_str(), job.name.as_str());
+            is_at_rest(job)
+                && workloads.iter().any(|object| (&*object.namespace, &*object.name) == place)
+        };
+        Ok(state.jobs.values().filter(wanted).cloned().collect())
+    }
+
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
         let mut counts: BTreeMap<ClusterName, u64> = BTreeMap::new();
         for job in self.open()?.observed() {
@@ -346,7 +363,8 @@ impl JobStore for MemoryStore {
     }
 
     async fn predecessors(&self, job: &Job, limit: u32) -> Result<Vec<Job>, StoreError> {
-        let state = self.open()?;
+        let mut state = self.open()?;
+        state.predecessors_asked += 1;
         let order = |job: &Job| (job.created_at, job.id.clone());
         let earlier = |other: &&Job| {
             (&other.namespace, &other.name) == (&job.namespace, &job.name)

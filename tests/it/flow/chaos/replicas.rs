@@ -7,7 +7,7 @@ use super::history::{History, ran_once};
 use crate::harness::{App, Database, Host, Setup, until};
 
 /// Hosts that notice within seconds that another one is gone.
-async fn postgres() -> Option<Setup> {
+pub(super) async fn postgres() -> Option<Setup> {
     let mut setup = Setup::postgres().await?;
     setup.env = vec![
         ("TRAINYARD__RECONCILE__LEASE_SECONDS", "4".to_owned()),
@@ -94,6 +94,50 @@ async fn host_that_slept_writes_nothing_of_jobs_that_are_gone() {
         assert_eq!(policy, None);
         assert_eq!(&app.events(id).await, events, "its history is over");
     }
+}
+
+#[tokio::test]
+async fn host_that_slept_in_an_apply_overwrites_nothing_that_is_newer() {
+    let Some(setup) = postgres().await else { return };
+    let mut app = setup.start().await;
+    app.sandbox.faults().hang("POST */propagationpolicies");
+    let id = app.submit(&crate::harness::sample_form("overtaken")).await;
+    until("it is being written", async || app.sandbox.faults().hanging() == 1).await;
+    app.host.pause();
+    assert!(app.sandbox.faults().hanging() > 0, "the host gave up too early");
+    app.sandbox.faults().clear();
+    until("the answer waits for the sleeper", async || app.sandbox.faults().hanging() == 0).await;
+    // Another host takes the job over once the lease has run out, and its user changes it.
+    let other = app.another_host().await;
+    let slept = std::mem::replace(&mut app.host, other);
+    app.job_until(&id, |job| job["phase"] != "Queued").await;
+    let answer = app.post(&format!("/api/v1/jobs/{id}/suspend"), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    app.job_in_phase(&id, "Suspended").await;
+    app.sandbox.settle().await;
+    let template = || app.sandbox.get(None, "ray.io/v1", "RayJob", "default", "overtaken");
+    let generation = |object: Option<serde_json::Value>| {
+        let object = object.expect("it is there");
+        (object["metadata"]["generation"].clone(), object["spec"]["suspend"].clone())
+    };
+    let (before, events) = (generation(template()), app.events(&id).await);
+    assert_eq!(before.1, json!(true));
+    let asked = app.sandbox.audit().len();
+    let mut awake = std::mem::replace(&mut app.host, slept);
+    awake.kill();
+    app.host.resume();
+    let next = app.submit(&crate::harness::sample_form("awake")).await;
+    app.job_in_phase(&next, "Succeeded").await;
+    let late: Vec<_> = app.sandbox.audit().into_iter().skip(asked).collect();
+    let of_it: Vec<_> = late.iter().filter(|one| one.name.starts_with("overtaken")).collect();
+    assert!(of_it.is_empty(), "the sleeper went on where it was: {of_it:#?}");
+    assert_eq!(generation(template()), before);
+    assert_eq!(app.events(&id).await, events);
+    assert_eq!(app.creations("rayjobs", "overtaken"), 1);
+    let answer = app.post(&format!("/api/v1/jobs/{id}/resume"), &json!({})).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    app.job_in_phase(&id, "Succeeded").await;
+    ran_once(&app, "overtaken", &id).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The host is killed at named steps. A fault holds the request of the step; so the moment is known
-//! from outside, and the host's own code has no part in it.
+//! from outside, and the host's own code has no part in it. What happens inside the database stands in
+//! [`super::statements`].
 
-use super::history::{History, ran_once};
+use super::history::History;
+use super::replicas::postgres;
 use crate::harness::{App, Setup, sample_form, until};
 
 /// How far the request of the step came when the host dies.
@@ -50,41 +52,68 @@ fn assert_nothing_left(app: &App, name: &str) {
         gone(place, "ray.io/v1", "RayJob", name);
         gone(place, "v1", "PersistentVolumeClaim", &format!("{name}-pvc"));
     }
-    for suffix in ["propagation", "storage"] {
-        let policy = format!("{name}-{suffix}");
+    let shared = "trainyard-secret-trainyard-s3".to_owned();
+    let own = ["propagation", "storage"].map(|suffix| format!("{name}-{suffix}"));
+    for policy in own.into_iter().chain([shared]) {
         gone(None, "policy.karmada.io/v1alpha1", "PropagationPolicy", &policy);
     }
 }
 
-#[tokio::test]
-async fn kill_at_any_write_of_a_job_is_made_good() {
-    let mut app = Setup::sqlite().start().await;
-    let writes = ["propagationpolicies", "persistentvolumeclaims", "rayjobs"];
-    for (number, plural) in writes.into_iter().enumerate() {
+async fn is_killed_at_any_write(mut app: App) {
+    let history = History::of([app.host.url.as_str()]);
+    // The first policy is that of the secret, the second that of the volume, if the first is there.
+    let writes = [
+        ("shared", "POST */propagationpolicies"),
+        ("volume", "POST */persistentvolumeclaims"),
+        ("workload", "POST */rayjobs"),
+        ("needed", "PATCH */propagationpolicies/trainyard-*"),
+        ("sealed", "PATCH */propagationpolicies/*-propagation"),
+    ];
+    for (step, request) in writes {
         for moment in MOMENTS {
-            let name = format!("write-{number}-{moment:?}").to_lowercase();
-            let mut id = String::new();
-            let request = format!("POST */{plural}");
-            killed_at(&mut app, &request, moment, async |app| {
-                id = app.submit(&sample_form(&name)).await;
+            let name = format!("{step}-{moment:?}").to_lowercase();
+            killed_at(&mut app, request, moment, async |_| {
+                history.submit(&name, 0).await;
             })
             .await;
-            app.job_in_phase(&id, "Succeeded").await;
-            ran_once(&app, &name, &id).await;
+            history.use_hosts([app.host.url.as_str()]);
         }
     }
+    history.check(&app).await;
 }
 
 #[tokio::test]
-async fn kill_at_any_step_of_a_deletion_is_made_good() {
-    let mut app = Setup::sqlite().start().await;
+async fn kill_at_any_write_of_a_job_is_made_good_with_sqlite() {
+    is_killed_at_any_write(Setup::sqlite().start().await).await;
+}
+
+#[tokio::test]
+async fn kill_at_any_write_of_a_job_is_made_good_with_postgres() {
+    let Some(setup) = postgres().await else { return };
+    is_killed_at_any_write(setup.start().await).await;
+}
+
+#[tokio::test]
+async fn kill_at_any_step_of_a_deletion_is_made_good_with_sqlite() {
+    is_killed_at_any_step_of_a_deletion(Setup::sqlite().start().await).await;
+}
+
+#[tokio::test]
+async fn kill_at_any_step_of_a_deletion_is_made_good_with_postgres() {
+    let Some(setup) = postgres().await else { return };
+    is_killed_at_any_step_of_a_deletion(setup.start().await).await;
+}
+
+async fn is_killed_at_any_step_of_a_deletion(mut app: App) {
     let steps = [
         ("workload", "DELETE */rayjobs/*"),
         ("proof", "GET */proxy/*/rayjobs/*"),
-        ("release", "PATCH */propagationpolicies/*"),
+        ("release", "PATCH */propagationpolicies/*-storage"),
         ("volume", "DELETE */persistentvolumeclaims/*"),
         ("volume-proof", "GET */proxy/*/persistentvolumeclaims/*"),
-        ("policy", "DELETE */propagationpolicies/*"),
+        ("policy", "DELETE */propagationpolicies/*-propagation"),
+        ("narrow", "PATCH */propagationpolicies/trainyard-*"),
+        ("shared", "DELETE */propagationpolicies/trainyard-*"),
     ];
     for (step, request) in steps {
         for moment in MOMENTS {
@@ -104,8 +133,17 @@ async fn kill_at_any_step_of_a_deletion_is_made_good() {
 }
 
 #[tokio::test]
-async fn kills_under_load_lose_no_promised_job() {
-    let mut app = Setup::sqlite().start().await;
+async fn kills_under_load_lose_no_promised_job_with_sqlite() {
+    lose_no_promised_job(Setup::sqlite().start().await).await;
+}
+
+#[tokio::test]
+async fn kills_under_load_lose_no_promised_job_with_postgres() {
+    let Some(setup) = postgres().await else { return };
+    lose_no_promised_job(setup.start().await).await;
+}
+
+async fn lose_no_promised_job(mut app: App) {
     let history = History::of([app.host.url.as_str()]);
     let killing = async {
         for round in 1..=3 {

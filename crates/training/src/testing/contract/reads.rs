@@ -7,7 +7,7 @@ use super::{Store, ids, insert, listed, put, step, walk};
 use crate::id::{ClusterName, Namespace};
 use crate::job::{Attempt, Job, Placement};
 use crate::manifest::ObjectRef;
-use crate::phase::{Lifecycle, Phase};
+use crate::phase::{Desired, Lifecycle, Phase};
 use crate::ports::ListQuery;
 use crate::testing::samples::{self, at, cluster, job, moved};
 
@@ -129,6 +129,32 @@ pub async fn observed_jobs_are_found_by_their_workloads(store: Store) {
     let found = store.observed_among(&few).await.unwrap();
     assert_eq!(found.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["job-3"]);
     assert_eq!(store.observed_among(&places).await.unwrap().len(), 100);
+}
+
+/// See the name.
+pub async fn jobs_at_rest_are_found_by_their_workloads(store: Store) {
+    let mut places = Vec::new();
+    for (number, phase) in (0..).zip([Phase::Succeeded, Phase::Running, Phase::Failed]) {
+        let job = insert(&store, &format!("job-{number}"), number).await;
+        places.push(crate::reconcile::workload_ref(&job).object);
+        let job = walk(&store, &job, Phase::Submitted).await;
+        let job = Job { workload_uid: Some(format!("uid-{number}")), ..job };
+        walk(&store, &job, phase).await;
+    }
+    let job = insert(&store, "stopped", 9).await;
+    places.push(crate::reconcile::workload_ref(&job).object);
+    let wish = Job { desired: Desired::Cancel, workload_uid: Some("uid".to_owned()), ..job };
+    walk(&store, &wish, Phase::Failed).await;
+    let never = insert(&store, "never-applied", 10).await;
+    places.push(crate::reconcile::workload_ref(&never).object);
+    walk(&store, &never, Phase::Failed).await;
+    assert_eq!(store.at_rest_among(&[]).await.unwrap(), []);
+    let found = store.at_rest_among(&places).await.unwrap();
+    let mut names: Vec<&str> = found.iter().map(|job| job.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["job-0", "job-2"]);
+    let few = places.iter().skip(1).cloned().collect::<Vec<_>>();
+    assert_eq!(store.at_rest_among(&few).await.unwrap().len(), 1);
 }
 
 /// See the name.
