@@ -14,10 +14,13 @@ use crate::harness::{App, Setup, plugins_dir, sample_form};
 /// What takes most from others: processor time, memory, logs, answers, and room in the queue.
 const WORST: [&str; 5] = ["chatter", "huge-string", "loop", "memory-bomb", "recursion"];
 /// Users of the good plugin at the same time, and what each of them does.
-const USERS: usize = 4;
-const REQUESTS: usize = 4;
-/// Callers of a hostile plugin, more than it has places.
-const ATTACKERS: usize = 6;
+const USERS: usize = 2;
+const REQUESTS: usize = 3;
+/// Runners, of which a plugin gets half. Plenty, because who finds none within half a second is
+/// refused, and a busy machine takes longer than that to start another one.
+const RUNNERS: usize = 12;
+/// Callers of a hostile plugin, more than there are runners.
+const ATTACKERS: usize = 16;
 
 /// The manifests of an answer as text, without what is new in each: the job's id, and the digest
 /// of what holds it.
@@ -73,7 +76,8 @@ async fn beside(app: &App, hostile: &str, alone: &HashMap<String, String>) {
 
 #[tokio::test]
 async fn answers_beside_a_hostile_plugin_are_those_of_a_plugin_alone() {
-    let setup = Setup::sqlite().own_plugins();
+    let mut setup = Setup::sqlite().own_plugins();
+    setup.env = vec![("TRAINYARD__PLUGINS__RUNNERS", RUNNERS.to_string())];
     let dir = setup.plugins_dir();
     std::fs::copy(plugins_dir().join("xgboost.wasm"), dir.join("xgboost.wasm")).unwrap();
     for name in WORST {
