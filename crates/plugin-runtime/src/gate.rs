@@ -1,5 +1,5 @@
-//! How many calls of one plugin run at a time. Without it a plugin that loops would hold every
-//! sandbox, and its neighbours would pay for it.
+//! How many calls of one plugin run at a time, and of all together that misbehaved lately. Without
+//! it a plugin that loops would hold every sandbox, and its neighbours would pay for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,28 @@ const PENALTY: Duration = Duration::from_mins(1);
 /// what half a second can serve only makes everybody late.
 const WAITING_PER_PLACE: usize = 64;
 
+/// Half of all sandboxes, at least one.
+fn half(sandboxes: u32) -> usize {
+    (sandboxes as usize / 2).max(1)
+}
+
+/// Places that all plugins share which misbehaved lately: however many they are, the others keep the
+/// rest.
+#[derive(Debug, Clone)]
+pub(crate) struct Penalties(Arc<Semaphore>);
+
+impl Penalties {
+    pub(crate) fn new(sandboxes: u32) -> Self {
+        Self(Arc::new(Semaphore::new(half(sandboxes))))
+    }
+}
+
 /// The places of one plugin.
 #[derive(Debug)]
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     narrow: Arc<Semaphore>,
+    penalties: Penalties,
     most_waiting: usize,
     waiting: AtomicUsize,
     narrow_until: Mutex<Option<Instant>>,
@@ -31,16 +48,17 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Place {
     _place: OwnedSemaphorePermit,
-    _narrow: Option<OwnedSemaphorePermit>,
+    _narrow: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 impl Gate {
-    /// Half of all sandboxes, at least one: two plugins at their worst leave room only together.
-    pub(crate) fn new(sandboxes: u32) -> Self {
-        let places = (sandboxes as usize / 2).max(1);
+    /// Half of all sandboxes: plugins that have not misbehaved yet fill them only together.
+    pub(crate) fn new(sandboxes: u32, penalties: Penalties) -> Self {
+        let places = half(sandboxes);
         Self {
             places: Arc::new(Semaphore::new(places)),
             narrow: Arc::new(Semaphore::new(1)),
+            penalties,
             most_waiting: places * WAITING_PER_PLACE,
             waiting: AtomicUsize::new(0),
             narrow_until: Mutex::default(),
@@ -49,8 +67,12 @@ impl Gate {
 
     /// Takes a place. `None` if none became free in time.
     pub(crate) async fn enter(&self, wait: &Wait) -> Option<Place> {
-        let narrow =
-            if self.is_narrow() { Some(self.wait(&self.narrow, wait).await?) } else { None };
+        let narrow = if self.is_narrow() {
+            let own = self.wait(&self.narrow, wait).await?;
+            Some([own, self.wait(&self.penalties.0, wait).await?])
+        } else {
+            None
+        };
         Some(Place { _place: self.wait(&self.places, wait).await?, _narrow: narrow })
     }
 
@@ -98,10 +120,14 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
+    fn gate(sandboxes: u32) -> Gate {
+        Gate::new(sandboxes, Penalties::new(sandboxes))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn plugin_gets_half_of_the_sandboxes() {
         let wait = Wait::default();
-        let gate = Gate::new(4);
+        let gate = gate(4);
         let first = gate.enter(&wait).await.unwrap();
         let _second = gate.enter(&wait).await.unwrap();
         assert!(gate.enter(&wait).await.is_none());
@@ -112,7 +138,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn plugin_that_misbehaved_gets_one() {
         let wait = Wait::default();
-        let gate = Gate::new(8);
+        let gate = gate(8);
         gate.narrow();
         let first = gate.enter(&wait).await.unwrap();
         assert!(gate.enter(&wait).await.is_none());
@@ -121,9 +147,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn plugins_that_misbehaved_get_half_of_the_sandboxes_together() {
+        let wait = Wait::default();
+        let penalties = Penalties::new(4);
+        let gates: Vec<Gate> = (0..3).map(|_| Gate::new(4, penalties.clone())).collect();
+        for gate in &gates {
+            gate.narrow();
+        }
+        let first = gates[0].enter(&wait).await.unwrap();
+        let _second = gates[1].enter(&wait).await.unwrap();
+        assert!(gates[2].enter(&wait).await.is_none());
+        // One that did nothing wrong does not share with them.
+        assert!(Gate::new(4, penalties.clone()).enter(&wait).await.is_some());
+        drop(first);
+        assert!(gates[2].enter(&wait).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn queue_is_bounded_and_forgets_who_left() {
         let wait = Wait::default();
-        let gate = Gate::new(2);
+        let gate = gate(2);
         let _place = gate.enter(&wait).await.unwrap();
         let mut queue: Vec<_> =
             (0..WAITING_PER_PLACE).map(|_| Box::pin(gate.enter(&wait))).collect();

@@ -14,6 +14,7 @@ use crate::cache::{Cache, Code};
 use crate::compiler::Compiler;
 use crate::config::Config;
 use crate::error::LoadError;
+use crate::gate::Penalties;
 use crate::plugin::{self, LoadedPlugin};
 
 /// How often the time is doubled for which a failure is believed that may pass.
@@ -31,6 +32,7 @@ pub(crate) struct Loader {
     compiler: Compiler,
     cache: Arc<Cache>,
     backend: Arc<Backend>,
+    penalties: Penalties,
     cells: Mutex<HashMap<PluginDigest, Arc<Cell>>>,
 }
 
@@ -63,7 +65,8 @@ impl Loader {
         cache: Arc<Cache>,
         backend: Arc<Backend>,
     ) -> Self {
-        Self { config, compiler, cache, backend, cells: Mutex::default() }
+        let penalties = Penalties::new(config.max_concurrent);
+        Self { config, compiler, cache, backend, penalties, cells: Mutex::default() }
     }
 
     /// What is known of a component, and whether another try is due; `None` while it is being
@@ -120,7 +123,8 @@ impl Loader {
         file: &str,
     ) -> Result<LoadedPlugin, LoadError> {
         let code = self.code(digest, bytes).await?;
-        plugin::introduce(&self.backend, &self.config, digest, &code, bytes.len(), file).await
+        let Self { backend, config, penalties, .. } = self;
+        plugin::introduce(backend, config, penalties, digest, &code, bytes.len(), file).await
     }
 
     async fn code(&self, digest: PluginDigest, bytes: &[u8]) -> Result<Code, LoadError> {

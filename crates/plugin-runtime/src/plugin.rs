@@ -16,7 +16,7 @@ use crate::cache::Code;
 use crate::config::Config;
 use crate::describe;
 use crate::error::LoadError;
-use crate::gate::Gate;
+use crate::gate::{Gate, Penalties};
 use crate::guest_log;
 use crate::sandbox::{Call, Fault};
 use crate::schema::Schema;
@@ -45,6 +45,7 @@ pub(crate) struct LoadedPlugin {
 pub(crate) async fn introduce(
     backend: &Backend,
     config: &Config,
+    penalties: &Penalties,
     digest: PluginDigest,
     code: &Code,
     size: usize,
@@ -68,7 +69,7 @@ pub(crate) async fn introduce(
         settings: merged,
         signature: ArcSwap::from_pointee(Signature::Unsigned),
         usage: Counters::default(),
-        gate: Gate::new(config.max_concurrent),
+        gate: Gate::new(config.max_concurrent, penalties.clone()),
     })
 }
 
