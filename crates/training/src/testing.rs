@@ -13,6 +13,7 @@ pub mod contract;
 pub mod log_contract;
 mod memory;
 mod memory_logs;
+mod memory_reads;
 mod memory_registry;
 mod plugins;
 pub mod registry_contract;

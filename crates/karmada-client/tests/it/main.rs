@@ -8,6 +8,7 @@ mod observing;
 #[cfg(test)]
 mod reading;
 mod removing;
+#[cfg(test)]
 mod sharing;
 mod tracing_back;
 mod writing;

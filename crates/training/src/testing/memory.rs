@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::memory_logs::Logs;
+use super::memory_reads::{among, predecessors_of};
 use crate::clock::Timestamp;
 use crate::decide::is_at_rest;
 use crate::id::{ClusterName, JobId, Sha256Digest};
@@ -326,22 +327,12 @@ impl JobStore for MemoryStore {
     }
 
     async fn observed_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
-        let state = self.open()?;
-        let wanted = |job: &&Job| {
-            let place = (job.namespace.as_str(), job.name.as_str());
-            workloads.iter().any(|object| (&*object.namespace, &*object.name) == place)
-        };
-        Ok(state.observed().filter(wanted).cloned().collect())
+        Ok(among(self.open()?.observed(), workloads))
     }
 
     async fn at_rest_among(&self, workloads: &[ObjectRef]) -> Result<Vec<Job>, StoreError> {
         let state = self.open()?;
-        let wanted = |job: &&Job| {
-            let place = (job.namespace.as_str(), job.name.as_str());
-            is_at_rest(job)
-                && workloads.iter().any(|object| (&*object.namespace, &*object.name) == place)
-        };
-        Ok(state.jobs.values().filter(wanted).cloned().collect())
+        Ok(among(state.jobs.values().filter(|job| is_at_rest(job)), workloads))
     }
 
     async fn count_by_cluster(&self) -> Result<Vec<(ClusterName, u64)>, StoreError> {
@@ -365,16 +356,7 @@ impl JobStore for MemoryStore {
     async fn predecessors(&self, job: &Job, limit: u32) -> Result<Vec<Job>, StoreError> {
         let mut state = self.open()?;
         state.predecessors_asked += 1;
-        let order = |job: &Job| (job.created_at, job.id.clone());
-        let earlier = |other: &&Job| {
-            (&other.namespace, &other.name) == (&job.namespace, &job.name)
-                && order(other) < order(job)
-                && other.placement.is_some()
-        };
-        let mut jobs: Vec<Job> = state.jobs.values().filter(earlier).cloned().collect();
-        jobs.sort_by_key(|job| std::cmp::Reverse(order(job)));
-        jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(jobs)
+        Ok(predecessors_of(job, state.jobs.values(), limit))
     }
 
     async fn finished(&self, until: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
