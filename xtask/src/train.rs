@@ -214,6 +214,7 @@ impl Run<'_> {
     fn form(&self, case: &Case, prefix: &str) -> Result<Value> {
         let mut form = case.form.clone();
         let channels = form.get_mut("inputDataConfig").and_then(Value::as_array_mut);
+        let mut uses_the_store = false;
         for channel in channels.context("the form has no input data")? {
             let channel = channel.as_object_mut().context("a channel is no object")?;
             if let Some(table) = channel.get("url").and_then(Value::as_str) {
@@ -223,12 +224,16 @@ impl Run<'_> {
             if is_elsewhere(channel) {
                 continue;
             }
+            uses_the_store = true;
             channel.insert("endpoint".to_owned(), json!(self.store.endpoint));
             channel.insert("bucket".to_owned(), json!(INPUT_BUCKET));
         }
         let form = form.as_object_mut().context("the form is no object")?;
         let output = format!("s3://{OUTPUT_BUCKET}/{prefix}");
-        form.insert("outputDataConfig".to_owned(), json!({ "artifactUri": output }));
+        // The address of the store comes with the channels; without one results stay on the volume.
+        if uses_the_store {
+            form.insert("outputDataConfig".to_owned(), json!({ "artifactUri": output }));
+        }
         let mut form = Value::Object(form.clone());
         if let Some(pointer) = &case.port {
             let slot = form.pointer_mut(pointer).context("the form does not name the port")?;
