@@ -32,6 +32,7 @@ mod migrate;
 mod plugins;
 mod rows;
 mod store;
+mod transition;
 
 use std::fmt;
 use std::sync::Arc;

@@ -21,7 +21,8 @@ use crate::backend::postgres::PostgresBackend;
 use crate::backend::sqlite::SqliteBackend;
 use crate::clock::StoreClock;
 use crate::intents::{Claim, Postpone, Settle, Wake};
-use crate::jobs::{Insert, Transition};
+use crate::jobs::Insert;
+use crate::transition::Transition;
 use crate::{ConnectError, error, migrate};
 
 /// Ends a store, whichever it is.

@@ -13,8 +13,8 @@ use crate::admit::referenced;
 use crate::id::ClusterName;
 use crate::job::Job;
 use crate::manifest::{Bundle, LABEL_ORIGIN, Manifest, ObjectRef};
-use crate::placement::{POLICY_API, POLICY_KIND};
 use crate::ports::{Shared, Write, WriteOrder};
+use crate::propagation::{POLICY_API, POLICY_KIND};
 
 const SECRET: &str = "Secret";
 const CONFIG_MAP: &str = "ConfigMap";

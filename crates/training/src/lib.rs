@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`id`], [`job`], [`phase`], [`manifest`], [`intent`] | values |
 //! | [`form`] | what a user sent, to a value or to every mistake in it |
-//! | [`admit`](mod@admit), [`placement`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
+//! | [`admit`](mod@admit), [`placement`], [`propagation`], [`dependents`], [`decide`](mod@decide), [`routing`] | pure decisions |
 //! | [`clock`], [`ports`] | what is needed from outside, as traits |
 //! | [`submit`](mod@submit), [`rerun`], [`hold`], [`cancel`], [`verify`](mod@verify), [`plugins`], [`logs`] | use-cases of a request |
 //! | [`explain`](mod@explain) | why a job does not run, or why it ended so |
@@ -35,6 +35,7 @@ pub mod phase;
 pub mod placement;
 pub mod plugins;
 pub mod ports;
+pub mod propagation;
 pub mod reconcile;
 pub mod rerun;
 pub mod room;

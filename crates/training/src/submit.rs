@@ -13,11 +13,11 @@ use crate::id::JobId;
 use crate::job::{FailureClass, Job, JobSpec, NewEvent, Provenance};
 use crate::manifest::Bundle;
 use crate::phase::{Desired, Lifecycle, Phase};
-use crate::placement;
 use crate::ports::{
     Audience, FieldError, Idempotency, Inserted, JobStore, NewJob, PluginFault, PluginInfo,
     Plugins, StoreError, VersionState,
 };
+use crate::propagation;
 
 pub(crate) use conversion::with_alias_defaults;
 pub use conversion::{Converted, Terms, convert};
@@ -165,7 +165,7 @@ pub async fn render(ports: &SubmitPorts, spec: JobSpec) -> Result<Rendered, Subm
     job.provenance.settings = Some(evidence.settings.to_string());
     job.provenance.input_digest = Some(evidence.input);
     job.provenance.plan_digest = Some(evidence.plan);
-    let policies = placement::policies(&job, &bundle, &job.target_clusters, &[]);
+    let policies = propagation::policies(&job, &bundle, &job.target_clusters, &[]);
     Ok(Rendered { job, bundle, policies, changes, warnings })
 }
 

@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::id::ClusterName;
 use crate::job::Job;
 use crate::phase::Phase;
-use crate::placement::policy_ref;
 use crate::ports::{BindingTrace, ControlError, EventSeen};
+use crate::propagation::policy_ref;
 
 /// How long Karmada may take before its silence is odd. It needs a tenth of a second for one
 /// workload and some ten seconds for a burst; a kind that is new to it takes it half a minute.

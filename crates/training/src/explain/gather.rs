@@ -15,11 +15,11 @@ use crate::id::ClusterName;
 use crate::job::Job;
 use crate::manifest::LABEL_JOB_ID;
 use crate::phase::{Lifecycle, Phase};
-use crate::placement::policy_ref;
 use crate::ports::{
     ControlError, ControlPlane, EventSeen, JobStore, MemberError, Members, Plugins, PodSeen,
     Report, Trace, WorkloadRef,
 };
+use crate::propagation::policy_ref;
 use crate::volumes;
 
 /// Label selectors of a plugin that are followed.

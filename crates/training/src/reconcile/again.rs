@@ -11,8 +11,8 @@ use crate::decide::{Decision, Observation, ran_again};
 use crate::intent::Claimed;
 use crate::job::Job;
 use crate::manifest::ObjectRef;
-use crate::placement::policy_ref;
 use crate::ports::Seen;
+use crate::propagation::policy_ref;
 
 impl Reconcilers {
     /// Tells Karmada to bring nothing of the job to a member any more.

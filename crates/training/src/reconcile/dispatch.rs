@@ -19,7 +19,7 @@ use crate::manifest::Bundle;
 use crate::phase::{Desired, Phase};
 use crate::placement::{Bounds, lasting_sentence};
 use crate::ports::{ControlError, Effects, Moved, StoreError};
-use crate::{dependents, placement, volumes};
+use crate::{dependents, propagation, volumes};
 
 /// Intents that a process holds at once. Few enough to finish well within the lease.
 pub(super) const BATCH: u32 = 64;
@@ -307,7 +307,7 @@ impl Reconcilers {
         let clusters = job.placement.as_ref().map(|Placement { clusters, .. }| clusters.clone());
         let clusters = clusters.unwrap_or_default();
         let dependents = dependents::orders(&job, bundle, &clusters, &self.config.dependents);
-        let orders = placement::write_orders(&job, bundle, &clusters, volumes, dependents);
+        let orders = propagation::write_orders(&job, bundle, &clusters, volumes, dependents);
         let uids = match self.control.write(&job.id, &orders).await {
             Ok(uids) => uids,
             Err(error) if error.retryable() => return Ok(self.wait_for(job, &error).await?),

@@ -13,8 +13,8 @@ use crate::intent::{Claimed, IntentKind};
 use crate::job::{FailureClass, Job, NewEvent};
 use crate::manifest::{Bundle, Manifest, ObjectRef, Role};
 use crate::phase::{Lifecycle, Phase};
-use crate::placement::{policy_ref, storage_policy_ref};
 use crate::ports::{Effects, Moved, Remaining, Removal};
+use crate::propagation::{policy_ref, storage_policy_ref};
 use crate::volumes;
 
 impl Reconcilers {
