@@ -4,6 +4,8 @@
 //! of a ratio take turns; absolute times are printed for context only. Nothing here fails because
 //! something was slow.
 
+#[path = "figures/control_plane.rs"]
+mod control_plane;
 #[path = "figures/conversion.rs"]
 mod conversion;
 #[path = "figures/fleet.rs"]
@@ -42,6 +44,9 @@ fn main() -> anyhow::Result<()> {
     }
     if runs("fleet") {
         runtime.block_on(fleet::measure(&mut report))?;
+    }
+    if runs("control-plane") {
+        runtime.block_on(control_plane::measure(&mut report))?;
     }
     report.finish()
 }

@@ -108,7 +108,7 @@ fn name(number: usize) -> String {
 }
 
 /// The smallest form there is: one container.
-fn form(name: &str) -> Value {
+pub(crate) fn form(name: &str) -> Value {
     json!({
         "jobName": name,
         "algorithm": {
@@ -122,7 +122,10 @@ fn form(name: &str) -> Value {
 }
 
 /// Does something for each number, [`WRITERS`] at a time.
-async fn in_parallel<F, T>(numbers: std::ops::Range<usize>, work: F) -> anyhow::Result<()>
+pub(crate) async fn in_parallel<F, T>(
+    numbers: std::ops::Range<usize>,
+    work: F,
+) -> anyhow::Result<()>
 where
     F: Fn(usize) -> T + Send + Sync + 'static,
     T: Future<Output = anyhow::Result<()>> + Send,
@@ -422,7 +425,7 @@ fn written(field: &Field, job: &str) -> anyhow::Result<Vec<(String, Value)>> {
 }
 
 /// Without what the API server added.
-fn as_sent(mut object: Value) -> Value {
+pub(crate) fn as_sent(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
         object.remove("status");
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -1,6 +1,6 @@
 //! The host as a process: how long until it is ready, how much memory it holds when idle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,26 +41,40 @@ impl Ground {
 
     /// Starts the host and waits until it is ready.
     pub(crate) async fn host(&self, database_url: &str) -> anyhow::Result<Host> {
+        let kubeconfig = self.dir.path().join("kubeconfig");
+        Host::start(self.dir.path(), &kubeconfig, database_url, &[]).await
+    }
+}
+
+impl Host {
+    /// Starts the host with its files in `dir` and waits until it is ready.
+    pub(crate) async fn start(
+        dir: &Path,
+        kubeconfig: &Path,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let plugins = std::env::var("TRAINYARD_PLUGINS_DIR").context("run `cargo xtask bench`")?;
-        let log = std::fs::File::create(self.dir.path().join("host.log"))?;
+        let log = std::fs::File::create(dir.join("host.log"))?;
         let started = Instant::now();
         let child = Command::new(program("trainyard-host")?)
             .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--database-url", database_url])
             .arg("--karmada-kubeconfig")
-            .arg(self.dir.path().join("kubeconfig"))
+            .arg(kubeconfig)
             .args(["--plugins-dir", &plugins])
             .arg("--cache-dir")
-            .arg(self.dir.path().join("cache"))
+            .arg(dir.join("cache"))
             .env("RUST_LOG", "warn")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
         let url = format!("http://127.0.0.1:{port}");
-        let mut host = Host { child, url, ready_after: Duration::ZERO };
+        let mut host = Self { child, url, ready_after: Duration::ZERO };
         let client = reqwest::Client::new();
         while started.elapsed() < Duration::from_secs(60) {
             let answer = client.get(format!("{}/readyz", host.url)).send().await;
@@ -69,16 +83,14 @@ impl Ground {
                 return Ok(host);
             }
             if let Some(status) = host.child.try_wait()? {
-                let log = std::fs::read_to_string(self.dir.path().join("host.log"))?;
+                let log = std::fs::read_to_string(dir.join("host.log"))?;
                 bail!("the host ended with {status}:\n{log}");
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         bail!("the host is not ready after a minute")
     }
-}
 
-impl Host {
     /// Processor time that it used so far, without its children.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
