@@ -49,6 +49,7 @@ fn push_workload(plan: &mut Plan, job: &PluginJob<'_>, claim: Option<&str>) -> R
     let mount = claim.map(|_| VolumeMount {
         mount_path: RESULTS_PATH,
         name: RESULTS_VOLUME,
+        read_only: false,
     });
     let entrypoint = job.entrypoint.as_deref().unwrap_or(&settings.entrypoint);
     let container = Container {
