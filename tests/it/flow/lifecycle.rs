@@ -47,6 +47,7 @@ async fn suspended_job_frees_its_cluster_and_runs_to_success_when_it_is_resumed(
     let job = app.job_in_phase(&id, "Suspended").await;
     assert_eq!((&job["status"], job.get("startedAt")), (&json!("Pending"), None), "{job:#}");
     until("its pods are gone", async || pods(&app) == 0).await;
+    let job = app.job_until(&id, |job| job["reason"] == "Suspended").await;
     // Asking again changes nothing.
     assert_eq!(wish(&app, &id, "suspend").await["version"], job["version"]);
     assert_eq!(wish(&app, &id, "resume").await["suspend"], false);
