@@ -120,7 +120,8 @@ async fn host_that_slept_in_an_apply_overwrites_nothing_that_is_newer() {
         let object = object.expect("it is there");
         (object["metadata"]["generation"].clone(), object["spec"]["suspend"].clone())
     };
-    // What the cluster reports may still come; what the sleeper does would be of another actor.
+    // Reports that waited for the sleeper in its connection are read late and in their order, the
+    // last of which is that of now. What it does of its own is by another actor.
     let orders = async || {
         let events = app.events(&id).await;
         events.into_iter().filter(|event| event["actor"] != "observe").collect::<Vec<_>>()
@@ -138,6 +139,7 @@ async fn host_that_slept_in_an_apply_overwrites_nothing_that_is_newer() {
     assert!(of_it.is_empty(), "the sleeper went on where it was: {of_it:#?}");
     assert_eq!(generation(template()), before);
     assert_eq!(orders().await, events);
+    app.job_in_phase(&id, "Suspended").await;
     assert_eq!(app.creations("rayjobs", "overtaken"), 1);
     let answer = app.post(&format!("/api/v1/jobs/{id}/resume"), &json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
