@@ -31,8 +31,8 @@ async fn conforms(language: &str, name: &str) {
     loaded.assert_examples().await;
     // Interpreters take their time, above all where nothing is optimised.
     let jobs = ["--jobs", "20"];
-    let (output, _, err) = run(tool().arg("check").arg(&component).args(jobs));
-    assert!(output.status.success(), "{err}");
+    let (output, out, err) = run(tool().arg("check").arg(&component).args(jobs));
+    assert!(output.status.success(), "{out}{err}");
 }
 
 #[tokio::test]
