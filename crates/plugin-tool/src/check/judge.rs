@@ -4,7 +4,6 @@
 use serde_json::Value;
 use training::admit::{Policy, TOO_LARGE};
 use training::manifest::Bundle;
-use training::ports::PluginFault;
 
 use super::cluster::ClusterSchemas;
 use super::demand::{self, Asked};
@@ -60,7 +59,7 @@ impl Judge<'_> {
     pub(crate) async fn judge(&self, form: &Value) -> Judgement {
         let breach = |rule, why: String| Breach { rule, why };
         let mut breaches = Vec::new();
-        let planned = match self.converted(form).await {
+        let planned = match self.first.convert(form).await {
             Ending::Planned(planned) => planned,
             Ending::Invalid(stage, errors) => {
                 if stage == Stage::Convert {
@@ -94,14 +93,6 @@ impl Judge<'_> {
             Err(errors) => breaches.push(breach(ADMITTED, listed(&errors))),
         }
         Judgement { breaches, planned: Some(planned), refused: None }
-    }
-
-    /// A call that takes too long once may be the doing of a busy machine; twice is the plugin's.
-    async fn converted(&self, form: &Value) -> Ending {
-        match self.first.convert(form).await {
-            Ending::Fault(PluginFault::TimedOut { .. }) => self.first.convert(form).await,
-            ending => ending,
-        }
     }
 
     fn rules_of_manifests(&self, planned: &Planned, bundle: &Bundle, found: &mut Vec<Breach>) {
