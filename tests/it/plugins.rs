@@ -15,6 +15,7 @@ mod quarantine;
 mod restarts;
 mod routes;
 mod scripts;
+mod self_test;
 mod supply;
 mod surfaces;
 mod trust;

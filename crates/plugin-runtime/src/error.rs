@@ -133,6 +133,14 @@ pub enum LoadError {
     /// `describe` answered something that breaks the contract.
     #[error("its description is wrong: {0}")]
     BadDescription(String),
+    /// A job that it gives as an example makes it fail.
+    #[error("it fails on its own example {example}: {fault}")]
+    SelfTest {
+        /// Which, from 0.
+        example: usize,
+        /// What it did.
+        fault: PluginFault,
+    },
     /// The operator's settings break the plugin's schema of settings.
     #[error("the settings for plugin `{plugin}` are wrong: {reason}")]
     Settings {
@@ -152,7 +160,10 @@ impl LoadError {
         match self {
             Self::Compiler { .. }
             | Self::Lost { .. }
-            | Self::Describe(PluginFault::Busy | PluginFault::TimedOut { .. }) => Some(SOON),
+            | Self::Describe(PluginFault::Busy | PluginFault::TimedOut { .. })
+            | Self::SelfTest { fault: PluginFault::Busy | PluginFault::TimedOut { .. }, .. } => {
+                Some(SOON)
+            }
             Self::CompileLimit { certain: false, .. } => Some(LATE),
             _ => None,
         }

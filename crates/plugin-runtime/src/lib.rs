@@ -9,7 +9,7 @@
 //! | `backend`, `runners`, `finish`, `gate`, `strikes` | where calls run, how many, and who is shut out |
 //! | [`worker`], `walls`, `process`, `compiler` | the processes behind the second wall |
 //! | `source`, `watch`, [`signature`] | the directory, and who stands behind a file |
-//! | `cache`, `loader`, `plugin`, `describe`, `schema` | from a file to a plugin that passed |
+//! | `cache`, `loader`, `plugin`, `describe`, `schema`, `self_test` | from a file to a plugin that passed |
 //! | `catalog`, `changes`, `usage` | which plugins there are, what happened to them, what they did |
 //! | `runtime` | everything together, and the port |
 //!
@@ -41,6 +41,7 @@ mod runners;
 mod runtime;
 mod sandbox;
 mod schema;
+mod self_test;
 pub mod signature;
 mod source;
 mod strikes;

@@ -20,6 +20,7 @@ use crate::gate::{Gate, Penalties};
 use crate::guest_log;
 use crate::sandbox::{Call, Fault};
 use crate::schema::Schema;
+use crate::self_test;
 use crate::usage::Counters;
 use crate::worker::wire::Contents;
 
@@ -41,7 +42,7 @@ pub(crate) struct LoadedPlugin {
     pub(crate) gate: Gate,
 }
 
-/// Asks a compiled component what it is and checks the answer.
+/// Asks a compiled component what it is, checks the answer, and tries the examples in it.
 pub(crate) async fn introduce(
     backend: &Backend,
     config: &Config,
@@ -59,7 +60,7 @@ pub(crate) async fn introduce(
     })?;
     let described = describe::check(said, digest).map_err(LoadError::BadDescription)?;
     let merged = merge(&described, &config.settings)?;
-    Ok(LoadedPlugin {
+    let plugin = LoadedPlugin {
         info: Arc::new(described.info),
         version: described.version,
         handle,
@@ -70,7 +71,9 @@ pub(crate) async fn introduce(
         signature: ArcSwap::from_pointee(Signature::Unsigned),
         usage: Counters::default(),
         gate: Gate::new(config.max_concurrent, penalties.clone()),
-    })
+    };
+    self_test::run(backend, config, &plugin, file).await?;
+    Ok(plugin)
 }
 
 /// A fault in the words of the port.

@@ -50,6 +50,11 @@ pub(super) fn workload(tag: &str) -> Value {
 
 /// A component that says it is this version of `trees`, and runs an image of that tag.
 pub(super) fn component(version: &str) -> Vec<u8> {
+    trees(version).build()
+}
+
+/// What [`component`] builds.
+pub(super) fn trees(version: &str) -> Guest {
     let schema = json!({
         "type": "object",
         "additionalProperties": false,
@@ -69,5 +74,4 @@ pub(super) fn component(version: &str) -> Vec<u8> {
         ..Guest::good("trees")
     }
     .emits("workload", &workload(version))
-    .build()
 }
