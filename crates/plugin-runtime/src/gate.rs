@@ -65,9 +65,11 @@ impl Gate {
         }
     }
 
-    /// Takes a place. `None` if none became free in time.
+    /// Takes a place. `None` if none became free in time. A call of a plugin that misbehaved lately
+    /// gives way to everybody else.
     pub(crate) async fn enter(&self, wait: &Wait) -> Option<Place> {
         let narrow = if self.is_narrow() {
+            wait.give_way();
             let own = self.wait(&self.narrow, wait).await?;
             Some([own, self.wait(&self.penalties.0, wait).await?])
         } else {
@@ -139,8 +141,11 @@ mod tests {
     async fn plugin_that_misbehaved_gets_one() {
         let wait = Wait::default();
         let gate = gate(8);
+        drop(gate.enter(&wait).await.unwrap());
+        assert!(!wait.gives_way());
         gate.narrow();
         let first = gate.enter(&wait).await.unwrap();
+        assert!(wait.gives_way());
         assert!(gate.enter(&wait).await.is_none());
         drop(first);
         assert!(gate.enter(&wait).await.is_some());

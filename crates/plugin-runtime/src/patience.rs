@@ -29,7 +29,7 @@ impl Patience {
 
     /// What one call knows of it.
     pub(crate) fn wait(&self) -> Wait {
-        Wait { until: self.bound.map(|(_, until)| until), begun: Arc::default() }
+        Wait { until: self.bound.map(|(_, until)| until), turn: Arc::default() }
     }
 
     /// Waits for a call. One that the guest had begun is late; one that was still in a queue would
@@ -47,7 +47,7 @@ impl Patience {
         }
         match timeout_at(until, work).await {
             Ok(answer) => answer,
-            Err(_) if wait.begun.load(Ordering::Relaxed) => Err(late(plugin, call, limit)),
+            Err(_) if wait.turn.begun.load(Ordering::Relaxed) => Err(late(plugin, call, limit)),
             Err(_) => Err(PluginFault::Busy),
         }
     }
@@ -73,7 +73,14 @@ fn late(plugin: &str, call: Call, limit: Duration) -> PluginFault {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wait {
     until: Option<Instant>,
-    begun: Arc<AtomicBool>,
+    turn: Arc<Turn>,
+}
+
+/// What became of the call, for everybody who knows of it.
+#[derive(Debug, Default)]
+struct Turn {
+    begun: AtomicBool,
+    gives_way: AtomicBool,
 }
 
 impl Wait {
@@ -84,9 +91,19 @@ impl Wait {
         self.until.map_or(queue, |until| until.min(queue))
     }
 
+    /// Everybody else comes first, from the first moment of the call: its plugin misbehaved lately.
+    pub(crate) fn give_way(&self) {
+        self.turn.gives_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether everybody else comes first.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.turn.gives_way.load(Ordering::Relaxed)
+    }
+
     /// The guest has the word.
     pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::Relaxed);
+        self.turn.begun.store(true, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +131,7 @@ mod tests {
         };
         let after = patience.call("p", Call::Convert, &wait, work).await;
         assert!(matches!(after, Err(PluginFault::TimedOut { limit_ms: 1000, .. })), "{after:?}");
-        assert!(!wait.begun.load(Ordering::Relaxed));
+        assert!(!wait.turn.begun.load(Ordering::Relaxed));
     }
 
     #[tokio::test(start_paused = true)]

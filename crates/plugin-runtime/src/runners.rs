@@ -195,6 +195,9 @@ impl Runners {
                 Fault::NoSlot
             })?,
         };
+        if wait.gives_way() {
+            runner.lower();
+        }
         wait.begin();
         let functions = if call == Call::ValidateAndConvert { 2 } else { 1 };
         let patience = functions * self.limits.deadline + SILENCE;
@@ -323,22 +326,18 @@ impl Runner {
             let why = format!("its input has {} bytes; at most {REQUEST_BYTES} fit", json.len());
             return Ok(Err(Fault::Failed(why)));
         }
-        let (pid, started) = (self.child.id(), Instant::now());
-        let slow = {
+        let started = Instant::now();
+        self.slow |= {
             let mut asked = std::pin::pin!(ask(&mut self.socket, &request, &mut self.buffer));
             match tokio::time::timeout(SLOW, asked.as_mut()).await {
                 Ok(done) => done.map(|()| false)?,
                 Err(_) => {
-                    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-                        // Only a courtesy to the others: it may just have ended.
-                        let _ = rustix::process::setpriority_process(Some(pid), LOWEST);
-                    }
+                    lower(&self.child);
                     asked.await?;
                     true
                 }
             }
         };
-        self.slow |= slow;
         self.busy += started.elapsed();
         let (response, _) = wire::split(&self.buffer)?;
         let Response::Called { .. } = response else { return Err(unexpected()) };
@@ -352,8 +351,21 @@ impl Runner {
         ask(&mut self.socket, &request, &mut self.buffer).await
     }
 
+    /// Lets everybody else go first, for the rest of its life.
+    fn lower(&mut self) {
+        lower(&self.child);
+        self.slow = true;
+    }
+
     fn is_worn(&self) -> bool {
         self.slow || self.calls >= CALLS || self.busy >= BUSY || self.loaded.len() >= COMPONENTS
+    }
+}
+
+fn lower(child: &Child) {
+    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+        // Only a courtesy to the others: it may just have ended.
+        let _ = rustix::process::setpriority_process(Some(pid), LOWEST);
     }
 }
 
