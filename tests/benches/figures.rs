@@ -4,10 +4,14 @@
 //! of a ratio take turns; absolute times are printed for context only. Nothing here fails because
 //! something was slow.
 
+#[path = "figures/catalog.rs"]
+mod catalog;
 #[path = "figures/control_plane.rs"]
 mod control_plane;
 #[path = "figures/conversion.rs"]
 mod conversion;
+#[path = "figures/crossing.rs"]
+mod crossing;
 #[path = "figures/fleet.rs"]
 mod fleet;
 #[path = "figures/plugins.rs"]
@@ -28,13 +32,22 @@ fn main() -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("a build for debugging: few rounds, and figures that mean nothing");
     }
-    let mut report = Report::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(dir) = std::env::var_os(catalog::MEASURED) {
+        return runtime.block_on(catalog::be_measured(&dir));
+    }
+    if let Some(sizes) = std::env::var_os(crossing::PARTNER) {
+        return crossing::be_partner(&sizes);
+    }
+    let mut report = Report::new();
     if runs("conversion") {
         runtime.block_on(conversion::measure(&mut report))?;
     }
     if runs("plugins") {
         runtime.block_on(plugins::measure(&mut report))?;
+    }
+    if runs("catalog") {
+        runtime.block_on(catalog::measure(&mut report))?;
     }
     if runs("process") {
         runtime.block_on(process::measure(&mut report))?;

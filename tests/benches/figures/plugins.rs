@@ -1,7 +1,6 @@
-//! The plugin platform: what the second wall costs, how fast a file takes effect, what a hundred
-//! plugins cost, and what a hostile neighbour costs the others.
+//! The plugin platform: what the second wall costs, how fast a file takes effect, and what a hostile
+//! neighbour costs the others.
 
-use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,16 +10,15 @@ use plugin_runtime::testing::Guest;
 use plugin_runtime::{Config, PluginRuntime};
 use tokio_util::sync::CancellationToken;
 use training::PluginDigest;
-use training::ports::{
-    Audience, ComponentArchive, ConversionInput, KeptComponent, Plugins, StoreError,
-};
+use training::ports::{Audience, ConversionInput, Plugins};
 
 use crate::conversion::{SLICE, sample_input, two_threads};
+use crate::crossing::Partner;
 use crate::process::program;
 use crate::report::{Report, median, percentile, rounds};
 
 /// Runners, as many as the host takes by default on two processors.
-const RUNNERS: u32 = 4;
+pub(crate) const RUNNERS: u32 = 4;
 /// Rounds in which both sides take turns.
 const ROUNDS: usize = 40;
 /// Windows alone, and as many beside a hostile plugin; long enough for some of its calls to end at
@@ -31,10 +29,6 @@ const WINDOW: Duration = Duration::from_secs(2);
 const CALLERS: usize = 2;
 /// Reloads of each kind.
 const RELOADS: usize = rounds(25);
-/// Plugins of the large catalog.
-const MANY: usize = rounds(100);
-/// The version that the shipped plugin carries in its bytes.
-const VERSION: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
 
 pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     eprintln!("plugins:");
@@ -43,12 +37,11 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     second_wall(report, &home.path().join("wall"), &component).await?;
     neighbour(report, &home.path().join("neighbour"), &component).await?;
-    reload(report, &home.path().join("reload"), &component).await?;
-    hundred(report, &home.path().join("hundred"), &component).await
+    reload(report, &home.path().join("reload"), &component).await
 }
 
 /// A runtime with runner processes over `dir`, and compiled code beside it.
-async fn apart(dir: &Path) -> anyhow::Result<Arc<PluginRuntime>> {
+pub(crate) async fn apart(dir: &Path) -> anyhow::Result<Arc<PluginRuntime>> {
     Ok(PluginRuntime::start(isolated(dir)?).await?)
 }
 
@@ -62,16 +55,16 @@ fn cache_of(dir: &Path) -> PathBuf {
     dir.with_extension("cache")
 }
 
-fn serving(runtime: &PluginRuntime) -> anyhow::Result<PluginDigest> {
+pub(crate) fn serving(runtime: &PluginRuntime) -> anyhow::Result<PluginDigest> {
     let plugin = runtime.resolve("xgboost", Audience::ANYBODY).context("the XGBoost plugin")?;
     Ok(plugin.digest)
 }
 
-fn input(runtime: &PluginRuntime) -> anyhow::Result<ConversionInput> {
+pub(crate) fn input(runtime: &PluginRuntime) -> anyhow::Result<ConversionInput> {
     sample_input(runtime, &serving(runtime)?)
 }
 
-async fn convert(
+pub(crate) async fn convert(
     runtime: &PluginRuntime,
     plugin: &PluginDigest,
     input: &ConversionInput,
@@ -103,11 +96,20 @@ async fn second_wall(report: &mut Report, dir: &Path, component: &[u8]) -> anyho
     let apart = apart(dir).await?;
     let here = PluginRuntime::start(Config::new(Some(dir.to_owned()), Some(cache_of(dir)))).await?;
     let (plugin, input) = (serving(&here)?, input(&here)?);
-    let (mut in_process, mut in_runner) = (Vec::new(), Vec::new());
+    let (mut in_process, mut in_runner, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    slice(&here, &plugin, &input, &mut in_process).await?;
+    let busy = Duration::from_secs_f64(median(&mut in_process) / 1e6);
+    let question = here.input_text(&plugin, &input).await?.len();
+    let answer = here.convert(&plugin, &input).await?;
+    let answer = answer.map_err(|refusal| anyhow!("{refusal:?}"))?.manifests;
+    let answer = answer.iter().map(|manifest| manifest.document.to_string().len()).sum();
+    let mut partner = Partner::start(question, answer, busy)?;
     for _ in 0..rounds(ROUNDS) {
         slice(&here, &plugin, &input, &mut in_process).await?;
         slice(&apart, &plugin, &input, &mut in_runner).await?;
+        partner.slice(&mut bare).await?;
     }
+    drop(partner);
     for (name, percent, goal) in [
         ("conversion in a runner, more than in process, p50", 50, "<= 60"),
         ("conversion in a runner, more than in process, p99", 99, "<= 1000"),
@@ -115,6 +117,13 @@ async fn second_wall(report: &mut Report, dir: &Path, component: &[u8]) -> anyho
         let (less, more) =
             (percentile(&mut in_process, percent), percentile(&mut in_runner, percent));
         report.add(name, more - less, "us", goal, format!("{more:.0} us against {less:.0} us"));
+    }
+    for (name, percent) in [
+        ("a bare round trip to a process as busy, more than it is busy, p50", 50),
+        ("a bare round trip to a process as busy, more than it is busy, p99", 99),
+    ] {
+        let (busy, more) = (busy.as_secs_f64() * 1e6, percentile(&mut bare, percent));
+        report.add(name, more - busy, "us", "-", format!("{more:.0} us, {busy:.0} us busy"));
     }
     let name = "conversions in runners on two threads, per one thread";
     two_threads(report, name, &apart, &plugin, &input).await
@@ -299,112 +308,4 @@ fn variant(component: &[u8], number: usize) -> Vec<u8> {
     bytes.push(u8::try_from(name.len()).unwrap_or_default());
     bytes.extend(name.as_bytes());
     bytes
-}
-
-/// A hundred versions of one plugin, each of which is loaded and called.
-async fn hundred(report: &mut Report, dir: &Path, component: &[u8]) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    let first = versioned(component, 0)?;
-    std::fs::write(dir.join("000.wasm"), &first)?;
-    let few = apart(dir).await?;
-    let input = input(&few)?;
-    few.set_archive(Arc::new(Elsewhere)).await;
-    convert(&few, &serving(&few)?, &input).await?;
-    let before = resident()?;
-    drop(few);
-    for number in 1..MANY {
-        std::fs::write(dir.join(format!("{number:03}.wasm")), versioned(component, number)?)?;
-    }
-    let started = Instant::now();
-    let empty = apart(dir).await?;
-    // A start does not wait for compilations for ever; this does.
-    empty.reload().await?;
-    drop(empty);
-    let cold = started.elapsed().as_secs_f64() * 1e3;
-    let mut warm = Vec::new();
-    for _ in 0..5 {
-        let started = Instant::now();
-        drop(apart(dir).await?);
-        warm.push(started.elapsed().as_secs_f64() * 1e3);
-    }
-    let runtime = apart(dir).await?;
-    runtime.set_archive(Arc::new(Elsewhere)).await;
-    let view = Plugins::catalog(&*runtime);
-    anyhow::ensure!(view.versions.len() == MANY, "{} are loaded", view.versions.len());
-    for version in &view.versions {
-        convert(&runtime, &version.info.digest, &input).await?;
-    }
-    let after = resident()?;
-    let share = |before: f64, after: f64| (after - before) / (MANY - 1) as f64 / 1024.0;
-    let (host, runners) = (share(before.0, after.0), share(before.1, after.1));
-    report.add(
-        "start with 100 plugins, warm cache",
-        median(&mut warm),
-        "ms",
-        "<= 300",
-        format!("with an empty cache: {cold:.0} ms"),
-    );
-    report.add(
-        "proportional memory per plugin, loaded and called",
-        host + runners,
-        "MiB",
-        "<= 0.9",
-        format!("host {host:.2}, {RUNNERS} runners {runners:.2}; shared pages divided among them"),
-    );
-    Ok(())
-}
-
-/// The plugin under another version of the same length.
-fn versioned(component: &[u8], number: usize) -> anyhow::Result<Vec<u8>> {
-    let version = format!("{}.{}.{}", number / 100 + 1, number / 10 % 10, number % 10);
-    anyhow::ensure!(version.len() == VERSION.len(), "versions of one length");
-    let mut bytes = component.to_vec();
-    let mut found = 0;
-    for at in 0..bytes.len().saturating_sub(VERSION.len()) {
-        if bytes[at..].starts_with(VERSION) {
-            bytes[at..at + VERSION.len()].copy_from_slice(version.as_bytes());
-            found += 1;
-        }
-    }
-    anyhow::ensure!(found > 0, "the plugin does not carry its version as text");
-    Ok(bytes)
-}
-
-/// An archive that is somewhere else, as a database is.
-struct Elsewhere;
-
-#[async_trait::async_trait]
-impl ComponentArchive for Elsewhere {
-    async fn keep(&self, _component: &KeptComponent) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn kept(&self) -> Result<HashSet<PluginDigest>, StoreError> {
-        Ok(HashSet::new())
-    }
-
-    async fn fetch(&self, _digest: &PluginDigest) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
-    }
-}
-
-/// KiB of this process and of its children, each shared page counted by its share.
-fn resident() -> anyhow::Result<(f64, f64)> {
-    let own = std::process::id();
-    let threads = std::fs::read_dir(format!("/proc/{own}/task"))?;
-    let mut children = BTreeSet::new();
-    for thread in threads.flatten() {
-        // A thread may have ended meanwhile.
-        let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        children.extend(text.split_whitespace().flat_map(str::parse::<u32>));
-    }
-    let of = |pid: u32| -> anyhow::Result<f64> {
-        let Ok(rollup) = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
-            anyhow::bail!("the memory of process {pid} can be read by root only");
-        };
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()).context("Pss")?;
-        Ok(kib.parse()?)
-    };
-    Ok((of(own)?, children.into_iter().map(of).sum::<anyhow::Result<f64>>()?))
 }
