@@ -12,7 +12,7 @@ use plugin_runtime::signature::TrustedKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use training::IdSource as _;
-use training::clock::{Clock, RandomIds};
+use training::clock::{Clock, RandomIds, SystemClock};
 use training::logs::{Archiver, LogPorts, Redactor};
 use training::plugins::{Follower, PluginPorts};
 use training::ports::{ComponentArchive, ControlPlane, JobStore, Members, Plugins};
@@ -105,8 +105,9 @@ async fn wire_rest(
         gpu_resources: config.karmada.gpu_resources.clone(),
     };
     let redactor = Arc::new(redactor(config, &control.kubeconfig)?);
-    let client =
-        karmada_client::connect(control, lifecycle.tasks(), lifecycle.soft().clone()).await?;
+    // Not the database's clock, which is counted on by one that stands still while the machine does.
+    let (machine, soft) = (Arc::new(SystemClock), lifecycle.soft().clone());
+    let client = karmada_client::connect(control, machine, lifecycle.tasks(), soft).await?;
     let control: Arc<dyn ControlPlane> = Arc::clone(&client) as Arc<dyn ControlPlane>;
     let members: Arc<dyn Members> = client;
     let plugins: Arc<dyn Plugins> = Arc::clone(&runtime) as Arc<dyn Plugins>;

@@ -15,12 +15,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Layer, Service};
+use training::clock::Clock;
 
 use crate::bindings::Lookups;
 use crate::call::Caller;
 use crate::clusters::GpuResources;
 use crate::error::ConnectError;
 use crate::members::Reader;
+use crate::pulse::Pulse;
 use crate::resolve::Plurals;
 use crate::watch::{Mirror, WATCH_SECONDS, follow};
 use crate::works::Works;
@@ -30,9 +32,11 @@ use crate::{Config, KarmadaClient};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the client and starts its two watches on `tasks`. They end with `stop`; await `tasks`
-/// after that. Calls that are under way go on and keep their deadlines.
+/// after that. Calls that are under way go on and keep their deadlines. By `clock`, which is to be the
+/// machine's, the client notices that the machine was suspended.
 pub async fn connect(
     config: Config,
+    clock: Arc<dyn Clock>,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> Result<Arc<KarmadaClient>, ConnectError> {
@@ -49,9 +53,11 @@ pub async fn connect(
     let logs = ClientBuilder::try_from(base.clone()).map_err(unusable)?.build();
 
     let hint = Arc::new(Notify::new());
-    let bindings = Arc::new(Mirror::new((), config.poll_interval, Arc::clone(&hint)));
+    let pulse = Arc::new(Pulse::new(clock));
+    let bindings =
+        Arc::new(Mirror::new((), config.poll_interval, Arc::clone(&pulse), Arc::clone(&hint)));
     let gpus = GpuResources(config.gpu_resources);
-    let members = Arc::new(Mirror::new(gpus, config.poll_interval, Arc::clone(&hint)));
+    let members = Arc::new(Mirror::new(gpus, config.poll_interval, pulse, Arc::clone(&hint)));
     let watching = |sign: Arc<dyn Fn() + Send + Sync>| {
         let mut base = base.clone();
         // A list that stalls; a watch is renewed before that.

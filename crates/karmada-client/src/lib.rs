@@ -11,6 +11,7 @@
 //! | `shared` | bringing to the members what jobs share, and taking it off again |
 //! | `owned` | finding what we made, and removing one object by its uid |
 //! | `watch`, `bindings`, `clusters` | what is mirrored in memory |
+//! | `pulse` | noticing that this process did not run for a while |
 //! | `members` | what runs on members, and its logs |
 //! | `trace` | what there is of one workload, for an explanation |
 //! | `works`, `quantity` | what is left on members; amounts |
@@ -29,6 +30,7 @@ mod interpreters;
 mod members;
 mod owned;
 mod policy;
+mod pulse;
 mod quantity;
 mod rebalance;
 mod resolve;

@@ -1,10 +1,14 @@
 //! A collection of the control plane mirrored in memory: one watch feeds it, and while the watch
 //! is broken a list that all callers share. Only what a caller needs is kept of an object.
+//!
+//! What waits in a connection while the process is stopped, or its machine asleep, would be told in
+//! its order afterwards, as if it were new. So after a [lapse](crate::pulse) nothing is told before it
+//! was listed anew, and what the watch of before still holds is dropped with it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::Caller;
 use crate::error::chain;
+use crate::pulse::{BEAT, Pulse};
 
 /// How long the server may keep a watch open. Short, because a connection that is dead without
 /// having been closed is noticed only after this time and 5 s.
@@ -56,6 +61,14 @@ enum Source {
     },
 }
 
+/// A list that was made for want of a watch.
+struct Relist {
+    at: Instant,
+    /// The lapses before it began.
+    lapses: u64,
+    outcome: Result<(), String>,
+}
+
 /// The mirror of all objects of one kind.
 pub(crate) struct Mirror<T: Mirrored> {
     settings: T::Settings,
@@ -65,15 +78,16 @@ pub(crate) struct Mirror<T: Mirrored> {
     health: Mutex<Health>,
     /// When it was last listed for want of a watch, and how that ended. Held during the list, so
     /// that callers which come meanwhile share its result.
-    relist: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
+    relist: tokio::sync::Mutex<Option<Relist>>,
+    pulse: Arc<Pulse>,
     poll_interval: Duration,
     hint: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Health {
-    /// Whether the watch has delivered everything once.
-    complete: bool,
+    /// The lapses before the watch that has delivered everything once.
+    complete: Option<u64>,
     /// When it failed, unless it was seen to work since.
     broken_at: Option<Instant>,
     last_sign: Option<Instant>,
@@ -81,13 +95,19 @@ struct Health {
 }
 
 impl<T: Mirrored> Mirror<T> {
-    pub(crate) fn new(settings: T::Settings, poll_interval: Duration, hint: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        settings: T::Settings,
+        poll_interval: Duration,
+        pulse: Arc<Pulse>,
+        hint: Arc<Notify>,
+    ) -> Self {
         Self {
             settings,
             held: RwLock::new(Held { entries: Entries::<T>::new(), events: 0 }),
             changed: Mutex::default(),
             health: Mutex::default(),
             relist: tokio::sync::Mutex::new(None),
+            pulse,
             poll_interval,
             hint,
         }
@@ -109,8 +129,9 @@ impl<T: Mirrored> Mirror<T> {
     /// Whether the mirror is what the API server has, but for a delay. A failure counts only once
     /// it lasted longer than the poll interval: until then a list would bring nothing newer.
     pub(crate) fn healthy(&self) -> bool {
+        let lapses = self.pulse.lapses();
         let health = self.health();
-        health.complete
+        health.complete == Some(lapses)
             && health.broken_at.is_none_or(|at| at.elapsed() <= self.poll_interval)
             && health.last_sign.is_some_and(|at| at.elapsed() <= SILENCE)
     }
@@ -126,10 +147,12 @@ impl<T: Mirrored> Mirror<T> {
             return Ok(());
         }
         let mut last = self.relist.lock().await;
-        if let Some((at, outcome)) = &*last
-            && at.elapsed() < self.poll_interval
+        let lapses = self.pulse.lapses();
+        if let Some(last) = &*last
+            && last.lapses == lapses
+            && last.at.elapsed() < self.poll_interval
         {
-            return outcome.clone();
+            return last.outcome.clone();
         }
         self.health().relists += 1;
         let before = self.read().events;
@@ -138,9 +161,9 @@ impl<T: Mirrored> Mirror<T> {
         let outcome = caller.list(&path, None, |object: T| self.keep(object, &mut fresh)).await;
         let outcome = outcome.map_err(|error| error.to_string());
         if outcome.is_ok() {
-            self.replace(fresh, Source::List { before });
+            self.replace(fresh, Source::List { before }, lapses);
         }
-        *last = Some((Instant::now(), outcome.clone()));
+        *last = Some(Relist { at: Instant::now(), lapses, outcome: outcome.clone() });
         outcome
     }
 
@@ -165,19 +188,23 @@ impl<T: Mirrored> Mirror<T> {
         }
     }
 
-    fn apply(&self, event: Event<T>, initial: &mut Entries<T>) {
+    /// Takes what a watch tells that began after so many lapses. `false` if there was another one
+    /// since: nothing that it tells is to be believed.
+    fn apply(&self, event: Event<T>, initial: &mut Entries<T>, lapses: u64) -> bool {
         match event {
             Event::Init => initial.clear(),
             Event::InitApply(object) => self.keep(object, initial),
             Event::InitDone => {
-                self.replace(std::mem::take(initial), Source::Watch);
-                self.health().complete = true;
+                if !self.replace(std::mem::take(initial), Source::Watch, lapses) {
+                    return false;
+                }
+                self.health().complete = Some(lapses);
                 self.sign_of_life();
             }
             Event::Apply(object) => {
                 if let Some((key, kept)) = object.keep(&self.settings) {
                     let kept = Arc::new(kept);
-                    let mut held = self.write();
+                    let Some(mut held) = self.write_unless_lapsed(lapses) else { return false };
                     held.events += 1;
                     let before = held.entries.insert(key.clone(), Arc::clone(&kept));
                     drop(held);
@@ -191,7 +218,7 @@ impl<T: Mirrored> Mirror<T> {
             }
             Event::Delete(object) => {
                 if let Some((key, _)) = object.keep(&self.settings) {
-                    let mut held = self.write();
+                    let Some(mut held) = self.write_unless_lapsed(lapses) else { return false };
                     held.events += 1;
                     let was_there = held.entries.remove(&key).is_some();
                     drop(held);
@@ -203,6 +230,7 @@ impl<T: Mirrored> Mirror<T> {
                 self.sign_of_life();
             }
         }
+        true
     }
 
     fn keep(&self, object: T, into: &mut Entries<T>) {
@@ -211,15 +239,16 @@ impl<T: Mirrored> Mirror<T> {
         }
     }
 
-    fn replace(&self, mut fresh: Entries<T>, source: Source) {
+    /// `false` if the content is of before a lapse, and was dropped.
+    fn replace(&self, mut fresh: Entries<T>, source: Source, lapses: u64) -> bool {
         fresh.shrink_to_fit();
         let changed: Vec<T::Key> = {
-            let mut held = self.write();
+            let Some(mut held) = self.write_unless_lapsed(lapses) else { return false };
             match source {
                 Source::Watch => held.events += 1,
                 // The watch came back meanwhile: what it brought may be newer. Asked under the lock,
                 // or it could come back between the question and the replacement.
-                Source::List { before } if before != held.events => return,
+                Source::List { before } if before != held.events => return true,
                 Source::List { .. } => {}
             }
             let entries = &mut held.entries;
@@ -232,6 +261,14 @@ impl<T: Mirrored> Mirror<T> {
         // Not under the lock of the entries: whoever asks for what changed reads them next.
         self.changed().extend(changed);
         self.hint.notify_one();
+        true
+    }
+
+    /// Locks what is held for something that was read after so many lapses. Asked under the lock, or
+    /// a list of after the next lapse could be overwritten by what was read before it.
+    fn write_unless_lapsed(&self, lapses: u64) -> Option<RwLockWriteGuard<'_, Held<T>>> {
+        let held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        (self.pulse.lapses() == lapses).then_some(held)
     }
 
     fn changed(&self) -> std::sync::MutexGuard<'_, HashSet<T::Key>> {
@@ -240,10 +277,6 @@ impl<T: Mirrored> Mirror<T> {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Held<T>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Held<T>> {
-        self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
@@ -257,18 +290,43 @@ pub(crate) async fn follow<T: Mirrored>(
     client: Client,
     stop: CancellationToken,
 ) {
+    while !stop.is_cancelled() {
+        let lapses = mirror.pulse.lapses();
+        follow_until_lapse(&mirror, client.clone(), &stop, lapses).await;
+    }
+}
+
+/// Feeds the mirror from one watch until it lapses or stops. The connection ends with it, and with
+/// that what waits in it.
+async fn follow_until_lapse<T: Mirrored>(
+    mirror: &Mirror<T>,
+    client: Client,
+    stop: &CancellationToken,
+    lapses: u64,
+) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let mut events = pin!(watcher(Api::<T>::all(client), config).default_backoff());
     let mut initial = Entries::<T>::new();
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
-            event = events.next() => event,
+            event = tokio::time::timeout(BEAT, events.next()) => event,
         };
-        match event {
-            Some(Ok(event)) => mirror.apply(event, &mut initial),
-            Some(Err(error)) => mirror.broken(&error),
-            None => return,
+        let believed = match event {
+            Ok(Some(Ok(event))) => mirror.apply(event, &mut initial, lapses),
+            Ok(Some(Err(error))) => {
+                mirror.broken(&error);
+                true
+            }
+            Ok(None) => return,
+            Err(_beat) => true,
+        };
+        if !believed || mirror.pulse.lapses() != lapses {
+            tracing::info!(
+                "The watch of {} begins anew, because this process did not run for a while",
+                T::plural(&())
+            );
+            return;
         }
     }
 }
@@ -293,6 +351,7 @@ fn words(error: &watcher::Error) -> String {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Namespace;
+    use training::clock::{Clock, ManualClock, Timestamp};
 
     use super::*;
 
@@ -313,8 +372,15 @@ mod tests {
         namespace
     }
 
-    fn mirror() -> Mirror<Namespace> {
-        Mirror::new((), Duration::from_secs(1), Arc::default())
+    /// A mirror, and the clock of its machine.
+    fn mirror() -> (Mirror<Namespace>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let pulse = Arc::new(Pulse::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        (Mirror::new((), Duration::from_secs(1), pulse, Arc::default()), clock)
+    }
+
+    fn version(mirror: &Mirror<Namespace>) -> Option<String> {
+        mirror.get(&"a".to_owned())?.as_ref().clone()
     }
 
     fn listed(mirror: &Mirror<Namespace>, objects: &[(&str, &str)]) -> Entries<Namespace> {
@@ -327,23 +393,48 @@ mod tests {
 
     #[test]
     fn list_that_was_overtaken_by_the_watch_is_dropped() {
-        let mirror = mirror();
+        let (mirror, _) = mirror();
         let mut initial = Entries::<Namespace>::new();
-        let version = |mirror: &Mirror<Namespace>| mirror.get(&"a".to_owned())?.as_ref().clone();
         for event in
             [Event::Apply(namespace("a", "2")), Event::Delete(namespace("b", "2")), Event::InitDone]
         {
             let before = mirror.read().events;
             let list = listed(&mirror, &[("a", "1"), ("b", "1")]);
             initial.extend(listed(&mirror, &[("a", "2")]));
-            mirror.apply(event, &mut initial);
-            mirror.replace(list, Source::List { before });
+            assert!(mirror.apply(event, &mut initial, 0));
+            mirror.replace(list, Source::List { before }, 0);
             assert_eq!(version(&mirror).as_deref(), Some("2"));
             assert!(mirror.get(&"b".to_owned()).is_none());
         }
         let before = mirror.read().events;
         let list = listed(&mirror, &[("a", "3")]);
-        mirror.replace(list, Source::List { before });
+        mirror.replace(list, Source::List { before }, 0);
         assert_eq!(version(&mirror).as_deref(), Some("3"), "nothing came between");
+    }
+
+    #[test]
+    fn what_was_read_before_a_lapse_changes_nothing_after_it() {
+        let (mirror, clock) = mirror();
+        assert!(mirror.apply(Event::InitDone, &mut listed(&mirror, &[("a", "1")]), 0));
+        assert!(mirror.healthy());
+        clock.advance(Duration::from_mins(5));
+        assert!(!mirror.healthy(), "nothing of before is told");
+        let before = mirror.read().events;
+        let lapses = mirror.pulse.lapses();
+        assert!(mirror.replace(listed(&mirror, &[("a", "5")]), Source::List { before }, lapses));
+        mirror.take_changed();
+        let mut initial = listed(&mirror, &[("a", "4")]);
+        for event in
+            [Event::Apply(namespace("a", "2")), Event::Delete(namespace("a", "3")), Event::InitDone]
+        {
+            assert!(!mirror.apply(event, &mut initial, 0));
+        }
+        let late = listed(&mirror, &[("a", "4")]);
+        assert!(!mirror.replace(late, Source::List { before }, 0), "listed before it");
+        assert_eq!(version(&mirror).as_deref(), Some("5"));
+        assert!(mirror.take_changed().is_empty() && !mirror.healthy());
+        assert!(mirror.apply(Event::InitDone, &mut listed(&mirror, &[("a", "6")]), lapses));
+        assert_eq!(version(&mirror).as_deref(), Some("6"));
+        assert!(mirror.healthy());
     }
 }

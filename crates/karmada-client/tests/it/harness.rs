@@ -8,6 +8,7 @@ use karmada_sandbox::Sandbox;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use training::clock::{Clock, SystemClock};
 use training::manifest::ObjectRef;
 use training::ports::{ControlPlane, Remaining, Removal, Write, WriteOrder};
 use training::{ClusterName, JobId};
@@ -29,6 +30,17 @@ pub(crate) async fn client_of(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Arc<KarmadaClient> {
+    client_by(Arc::new(SystemClock), kubeconfig, poll_interval, tasks, stop).await
+}
+
+/// The same on a machine with this clock.
+pub(crate) async fn client_by(
+    clock: Arc<dyn Clock>,
+    kubeconfig: &str,
+    poll_interval: Duration,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Arc<KarmadaClient> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kubeconfig");
     std::fs::write(&path, kubeconfig).unwrap();
@@ -41,7 +53,7 @@ pub(crate) async fn client_of(
         origin: ORIGIN.to_owned(),
         gpu_resources: vec!["nvidia.com/gpu".to_owned()],
     };
-    connect(config, tasks, stop.clone()).await.unwrap()
+    connect(config, clock, tasks, stop.clone()).await.unwrap()
 }
 
 impl Harness {

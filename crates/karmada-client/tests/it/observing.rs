@@ -1,11 +1,13 @@
 //! Statuses and clusters, from the watch and without it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use training::clock::{Clock, ManualClock, Timestamp};
 use training::ports::{ControlError, ControlPlane, WorkloadRef};
 
-use crate::harness::{Harness, client_of, ray_job, until};
+use crate::harness::{Harness, client_by, client_of, ray_job, until};
 
 fn workload(job: &str, uid: Option<&str>) -> WorkloadRef {
     WorkloadRef { object: ray_job(job).1, uid: uid.map(str::to_owned) }
@@ -61,6 +63,53 @@ async fn workload_without_a_binding_exists() {
     let uid = harness.sandbox.create(None, ray_job("a").0).unwrap()["metadata"]["uid"].clone();
     let seen = harness.client.observe(&[workload("a", uid.as_str())]).await.unwrap();
     assert_eq!((seen[0].exists, seen[0].binding.is_none()), (Some(true), true));
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn machine_that_slept_is_told_nothing_older_than_its_waking() {
+    let harness = Harness::start().await;
+    let uid = harness.submit("a").await;
+    let (tasks, stop) = Default::default();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    let kubeconfig = harness.sandbox.kubeconfig();
+    let machine = Arc::clone(&clock) as Arc<dyn Clock>;
+    let interval = Duration::from_mins(1);
+    let client = client_by(machine, &kubeconfig, interval, &tasks, &stop).await;
+    until("the watches work", async || client.watch_healthy()).await;
+    let wanted = [workload("a", Some(&uid))];
+    let told = async || {
+        let seen = client.observe(&wanted).await.unwrap();
+        let member = seen[0].binding.as_ref().unwrap().members[0].clone();
+        member.status.unwrap()["message"].clone()
+    };
+    let report = |message: &str| {
+        let (api, name) = ("work.karmada.io/v1alpha2", "a-rayjob");
+        let binding = harness.sandbox.get(None, api, "ResourceBinding", "team", name).unwrap();
+        let mut status = binding["status"].clone();
+        status["aggregatedStatus"][0]["status"] = json!({"message": message});
+        assert!(harness.sandbox.patch_status(None, api, "ResourceBinding", "team", name, status));
+    };
+    report("before");
+    until("the client knows it", async || told().await == "before").await;
+    assert_eq!(client.counters().binding_lists, 0);
+    // Nothing of the client runs between here and the first question.
+    report("meanwhile");
+    report("now");
+    clock.advance(Duration::from_mins(5));
+    assert_eq!(told().await, "now");
+    let counters = client.counters();
+    assert_eq!(counters.binding_lists, 1);
+    // The watch that held the reports of meanwhile is not believed again: another one begins.
+    until("the watches work again", async || {
+        assert_eq!(told().await, "now");
+        client.watch_healthy()
+    })
+    .await;
+    assert_eq!(client.counters(), counters, "what was listed once is fresh for a poll interval");
+    report("later");
+    until("the new watch tells what comes", async || told().await == "later").await;
+    stop.cancel();
     harness.stop().await;
 }
 

@@ -44,8 +44,17 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
             "SuspendDispatching",
             "Work dispatching is in a suspended state.",
         );
+        // Nothing is brought to the member, but what came there before is still looked at. An object
+        // that is gone leaves the status that it had.
+        let observed = world.members.get(&cluster).and_then(|member| member.api.get(&target));
+        let entry = observed
+            .filter(|object| is_of(object, key))
+            .and_then(|object| reflected(&world.control, &target, object).ok());
         world.control.edit(key, |work| {
             js::set_condition(work, &["status", "conditions"], waiting);
+            if let Some(entry) = entry {
+                js::set(work, &["status", "manifestStatuses"], json!([entry]));
+            }
         });
         return;
     }
@@ -91,6 +100,12 @@ pub(super) fn reconcile(world: &mut World, key: &Key) {
     if applied.is_err() {
         world.wake_in(std::time::Duration::from_secs(5), None, key);
     }
+}
+
+/// Whether a member's object was brought there by this Work.
+fn is_of(object: &Value, work: &Key) -> bool {
+    let says = |key: &str, value: &str| js::annotation(object, key) == Some(value);
+    says(WORK_NAME, &work.name) && says(WORK_NAMESPACE, &work.namespace)
 }
 
 /// A member's object as its Work shows it.

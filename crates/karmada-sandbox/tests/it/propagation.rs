@@ -139,6 +139,53 @@ async fn member_objects_are_recreated_and_reverted_and_foreign_ones_left() {
 }
 
 #[tokio::test]
+async fn suspended_dispatching_still_brings_the_status_of_what_is_there() {
+    let (sandbox, client) = stepped().await;
+    let suspended = |on: bool| json!({"suspension": {"dispatching": on}});
+    let foreign = json!({"apiVersion": RAY, "kind": "RayJob",
+        "metadata": {"name": "own", "namespace": NS}, "spec": {"entrypoint": "mine"},
+        "status": {"jobStatus": "RUNNING"}});
+    sandbox.create(Some("member1"), foreign).unwrap();
+    submit(&client, rayjob("own", json!({}), json!({})), suspended(true)).await;
+    submit(&client, rayjob("new", json!({}), json!({})), suspended(true)).await;
+    submit(&client, rayjob("j", json!({}), json!({})), json!({})).await;
+    sandbox.settle().await;
+    let dispatch = async |on: bool| {
+        let change = Patch::Merge(json!({"spec": suspended(!on)}));
+        policies(&client).patch("j", &PatchParams::default(), &change).await.unwrap();
+        sandbox.settle().await;
+    };
+    let item = |name: &str| binding(&sandbox, name)["status"]["aggregatedStatus"][0].clone();
+    let report = async |message: &str| {
+        let status = json!({"jobStatus": "RUNNING", "message": message});
+        assert!(sandbox.patch_status(Some("member1"), RAY, "RayJob", NS, "j", status));
+        sandbox.settle().await;
+    };
+    dispatch(false).await;
+    report("while suspended").await;
+    assert_eq!(item("j")["status"]["message"], "while suspended");
+    assert_eq!(item("j")["applied"], true);
+    let template = Patch::Merge(json!({"spec": {"entrypoint": "changed"}}));
+    rayjobs(&client).patch("j", &PatchParams::default(), &template).await.unwrap();
+    sandbox.settle().await;
+    let on_member = |name: &str| sandbox.get(Some("member1"), RAY, "RayJob", NS, name);
+    assert_eq!(on_member("j").unwrap()["spec"]["entrypoint"], "python train.py");
+    // What is gone leaves its last status, and is not made again.
+    assert!(sandbox.delete_member_object("member1", RAY, "RayJob", NS, "j"));
+    sandbox.step(seconds(20.0)).await;
+    assert_eq!(on_member("j"), None);
+    assert_eq!(item("j")["status"]["message"], "while suspended");
+    dispatch(true).await;
+    assert_eq!(on_member("j").unwrap()["spec"]["entrypoint"], "changed");
+    // What never came there has no status, whoever has the name.
+    assert_eq!(on_member("new"), None);
+    assert_eq!(on_member("own").unwrap()["spec"]["entrypoint"], "mine");
+    for name in ["new", "own"] {
+        assert_eq!((&item(name)["status"], &item(name)["applied"]), (&Value::Null, &Value::Null));
+    }
+}
+
+#[tokio::test]
 async fn dependencies_follow_and_go_with_their_workload() {
     let (sandbox, client) = stepped().await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3", "namespace": NS}, "stringData": {"key": "value"}});

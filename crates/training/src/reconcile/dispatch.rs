@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::observe::workload_ref;
 use super::{Reconcilers, StepError, proof};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::decide::{PENDING_REASON, has_waited_too_long, is_at_rest, waited_too_long};
 use crate::hold::suspend_path;
 use crate::id::ClusterName;
@@ -34,21 +34,36 @@ pub(super) struct Batch {
     pub(super) deadline: Deadline,
 }
 
-/// A time by two clocks, past once it is by either: that which measures time stands still while a
-/// virtual machine is suspended, and the other may be set back.
+/// A time by three clocks, past once it is by any. That which measures time stands still while a
+/// machine is suspended, and with it the store's, which is counted on by it until the store is asked
+/// again. The machine's own may be set back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     measured: Instant,
+    stored: Timestamp,
     shown: Timestamp,
 }
 
+/// The clock that dates leases, and that of the machine.
+#[derive(Clone, Copy)]
+struct Clocks<'a> {
+    store: &'a dyn Clock,
+    machine: &'a dyn Clock,
+}
+
 impl Deadline {
-    fn after(length: Duration, now: Timestamp) -> Self {
-        Self { measured: Instant::now() + length, shown: now + length }
+    fn after(length: Duration, clocks: Clocks<'_>) -> Self {
+        let Clocks { store, machine } = clocks;
+        Self {
+            measured: Instant::now() + length,
+            stored: store.now() + length,
+            shown: machine.now() + length,
+        }
     }
 
-    fn is_past(self, clock: &dyn Clock) -> bool {
-        Instant::now() >= self.measured || clock.now() >= self.shown
+    fn is_past(self, clocks: Clocks<'_>) -> bool {
+        let Clocks { store, machine } = clocks;
+        Instant::now() >= self.measured || store.now() >= self.stored || machine.now() >= self.shown
     }
 }
 
@@ -69,9 +84,13 @@ impl Reconcilers {
         // lease would work on a job that another process has claimed. Measured from before it, so
         // that nobody trusts a lease for longer than the store does.
         let now = self.clock.now();
-        let deadline = Deadline::after(self.config.lease.mul_f64(0.75), now);
+        let deadline = Deadline::after(self.config.lease.mul_f64(0.75), self.clocks());
         let intents = self.store.claim(&self.config.owner, now, self.config.lease, limit).await?;
         Ok(Batch { intents, deadline })
+    }
+
+    fn clocks(&self) -> Clocks<'_> {
+        Clocks { store: &*self.clock, machine: &SystemClock }
     }
 
     /// Does one step for one intent and records how it went.
@@ -82,7 +101,7 @@ impl Reconcilers {
                 IntentKind::Stop | IntentKind::Delete => self.remove(&intent).await,
             }
         };
-        let result = within(deadline, &*self.clock, step)
+        let result = within(deadline, self.clocks(), step)
             .await
             .unwrap_or_else(|| Ok(Step::Later("the control plane is too slow".to_owned())));
         let mut at = None;
@@ -414,12 +433,12 @@ impl Reconcilers {
 /// end in time.
 async fn within<T>(
     deadline: Deadline,
-    clock: &dyn Clock,
+    clocks: Clocks<'_>,
     step: impl Future<Output = T>,
 ) -> Option<T> {
     let mut step = std::pin::pin!(step);
     let in_time = std::future::poll_fn(|context| {
-        if deadline.is_past(clock) {
+        if deadline.is_past(clocks) {
             return Poll::Ready(None);
         }
         step.as_mut().poll(context).map(Some)
@@ -440,12 +459,15 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    /// What is written after a wait, if anything.
-    async fn written_after(wait: impl AsyncFnOnce(&ManualClock)) -> Option<&'static str> {
-        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let deadline = Deadline::after(Duration::from_secs(20), clock.now());
-        within(deadline, &clock, async {
-            wait(&clock).await;
+    /// What is written after a wait by the store's clock and the machine's, if anything.
+    async fn written_after(
+        wait: impl AsyncFnOnce(&ManualClock, &ManualClock),
+    ) -> Option<&'static str> {
+        let [store, machine] = [(), ()].map(|()| ManualClock::new(Timestamp::UNIX_EPOCH));
+        let clocks = Clocks { store: &store, machine: &machine };
+        let deadline = Deadline::after(Duration::from_secs(20), clocks);
+        within(deadline, clocks, async {
+            wait(&store, &machine).await;
             tokio::task::yield_now().await;
             "written"
         })
@@ -454,10 +476,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn step_goes_on_within_its_lease_and_not_beyond_by_whichever_clock() {
-        assert_eq!(written_after(async |_| ()).await, Some("written"));
-        let suspended = async |clock: &ManualClock| clock.advance(Duration::from_mins(5));
+        const LONG: Duration = Duration::from_mins(5);
+        type Shown = ManualClock;
+        assert_eq!(written_after(async |_, _| ()).await, Some("written"));
+        let suspended = async |_: &Shown, machine: &Shown| machine.advance(LONG);
         assert_eq!(written_after(suspended).await, None, "the machine was suspended");
-        let slept = async |_: &ManualClock| tokio::time::sleep(Duration::from_mins(5)).await;
+        let corrected = async |store: &Shown, _: &Shown| store.advance(LONG);
+        assert_eq!(written_after(corrected).await, None, "the store says that it is late");
+        let slept = async |_: &Shown, _: &Shown| tokio::time::sleep(LONG).await;
         assert_eq!(written_after(slept).await, None, "it took too long");
     }
 }

@@ -78,7 +78,6 @@ impl Reconcilers {
     /// One round. `true` if the next one has something to do whatever happens.
     pub(super) async fn observe_round(&self, memory: &mut Memory) -> Result<bool, StepError> {
         let started = self.clock.now();
-        self.look_at_clusters(memory, started).await?;
         // Remembered first: what fails now is looked at by the next round.
         let changed = self.control.changed().await?;
         memory.early.extend(changed.into_iter().map(|object| (object, started)));
@@ -96,19 +95,22 @@ impl Reconcilers {
             let known: HashSet<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
             jobs.extend(swept.into_iter().filter(|job| !known.contains(&job.id)));
         }
+        // After the jobs were read, as is everything that decides on them: should this host sleep in
+        // between, what it saw before is refused for every job that another host changed meanwhile.
+        self.look_at_clusters(memory, started).await?;
         self.look(jobs, memory).await?;
         let over: Vec<ObjectRef> = memory.early.keys().cloned().collect();
         let known = self.look_at_rest(&over, &memory.pauses).await?;
         memory.early.retain(|object, _| !known.contains(object));
         let now = self.clock.now();
         memory.forget_strangers(now);
-        let Some(part) = part else { return Ok(false) };
+        let Some(part) = part else { return Ok(memory.sweep.is_due(now)) };
         if memory.sweep.end_part(part, elapsed(started, now), now, interval) {
             memory.jobs.retain(|id, _| memory.sweep.saw(id));
             memory.pauses.keep(|id| memory.sweep.saw(id));
             memory.pokes.keep(|id| memory.sweep.saw(id));
         }
-        Ok(memory.sweep.is_under_way())
+        Ok(memory.sweep.is_due(now))
     }
 
     /// Brings what is known of the clusters up to date. They come from another server than

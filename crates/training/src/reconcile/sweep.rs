@@ -48,7 +48,7 @@ impl Part {
 }
 
 impl Sweep {
-    /// Begins a pass with the next part, whatever is going on.
+    /// Begins a pass with the next part, whatever is going on, also if that is the last part of one.
     pub(super) fn start_over(&mut self) {
         self.under_way = false;
         self.next = None;
@@ -67,11 +67,6 @@ impl Sweep {
         self.position.as_ref()
     }
 
-    /// Whether there is another part to be read at once.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way
-    }
-
     /// Counts a part that took so long. `true` if it was the last: the next pass begins after a
     /// rest, of `least` at least.
     pub(super) fn end_part(
@@ -85,8 +80,10 @@ impl Sweep {
         self.busy += took;
         self.position = part.last;
         if part.is_last {
+            let rest = self.busy.saturating_mul(REST).min(LONGEST_REST).max(least);
+            // Unless it is to start over.
+            self.next = self.under_way.then(|| now + rest);
             self.under_way = false;
-            self.next = Some(now + self.busy.saturating_mul(REST).min(LONGEST_REST).max(least));
         }
         part.is_last
     }
@@ -117,11 +114,11 @@ mod tests {
         let part = Part::of(std::slice::from_ref(&one), 1);
         assert!(!sweep.end_part(part, took, at(1), LEAST));
         assert_eq!(sweep.position(), Some(&(one.created_at, one.id.clone())));
-        assert!(sweep.is_due(at(1)) && sweep.is_under_way());
+        assert!(sweep.is_due(at(1)));
         assert!(sweep.end_part(Part::of(std::slice::from_ref(&two), 2), took, at(2), LEAST));
         assert!(sweep.saw(&one.id) && sweep.saw(&two.id) && !sweep.saw(&job("three").id));
         // 0.2 s of work: 4 s of rest.
-        assert!(!sweep.is_due(at(5)) && !sweep.is_under_way());
+        assert!(!sweep.is_due(at(5)));
         assert!(sweep.is_due(at(6)));
         assert_eq!(sweep.position(), None);
         assert!(!sweep.saw(&one.id));
@@ -138,6 +135,11 @@ mod tests {
         assert!(!sweep.is_due(at(60)));
         sweep.start_over();
         assert!(sweep.is_due(at(60)));
+        // While the last part is looked at.
+        sweep.start_over();
+        assert!(sweep.end_part(Part::of(&[], 1), Duration::ZERO, at(60), LEAST));
+        assert!(sweep.is_due(at(60)));
+        assert_eq!(sweep.position(), None);
     }
 
     #[test]
