@@ -102,6 +102,7 @@ pub struct Reconcilers {
     ids: Arc<dyn IdSource>,
     ledger: Arc<ledger::Ledger>,
     orphans: Arc<orphans::Counters>,
+    references: Arc<withdraw::References>,
     logs: Option<Arc<Archiver>>,
     members: Option<Arc<dyn Members>>,
     config: Config,
@@ -117,9 +118,19 @@ impl Reconcilers {
         ids: Arc<dyn IdSource>,
         config: Config,
     ) -> Self {
-        let (ledger, orphans) = (Arc::default(), Arc::default());
-        let (logs, members) = (None, None);
-        Self { store, plugins, control, clock, ids, ledger, orphans, logs, members, config }
+        Self {
+            store,
+            plugins,
+            control,
+            clock,
+            ids,
+            ledger: Arc::default(),
+            orphans: Arc::default(),
+            references: Arc::default(),
+            logs: None,
+            members: None,
+            config,
+        }
     }
 
     /// Lets a stop or a deletion wait, though not for long, until the job's logs are archived.

@@ -40,6 +40,7 @@ pub(super) struct State {
     pub(super) logs: Logs,
     unavailable: bool,
     predecessors_asked: usize,
+    bundles_asked: usize,
 }
 
 struct Intent {
@@ -73,6 +74,11 @@ impl MemoryStore {
     /// How often somebody asked for the predecessors of a job.
     pub fn predecessors_asked(&self) -> usize {
         self.locked().predecessors_asked
+    }
+
+    /// How often somebody asked for a bundle.
+    pub fn bundles_asked(&self) -> usize {
+        self.locked().bundles_asked
     }
 
     /// Makes every call fail as if the database were down, or work again.
@@ -388,7 +394,9 @@ impl JobStore for MemoryStore {
     }
 
     async fn bundle(&self, id: &JobId) -> Result<Option<Bundle>, StoreError> {
-        Ok(self.open()?.bundles.get(id.as_str()).cloned())
+        let mut state = self.open()?;
+        state.bundles_asked += 1;
+        Ok(state.bundles.get(id.as_str()).cloned())
     }
 
     async fn events(&self, id: &JobId) -> Result<Vec<Event>, StoreError> {
