@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ use wasmtime::component::Component;
 /// Entries that are kept; those that were not asked for the longest go first, and none that is in
 /// use. At about 2 MiB each that is half a GiB.
 const MOST_ENTRIES: usize = 256;
+
+/// Bytes of code that are read at a time.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// The folder that runners see.
 const CODE: &str = "code";
@@ -107,23 +110,32 @@ impl Cache {
     /// The code of a component, if it is there and intact.
     pub(crate) fn find(&self, digest: &PluginDigest) -> Option<Code> {
         let path = self.path(digest, "cwasm");
-        let code = fs::read(&path).ok()?;
+        let mut file = File::open(&path).ok()?;
         let tag = fs::read(self.path(digest, "mac")).ok()?;
-        if self.mac(digest, &code).verify_slice(&tag).is_err() {
+        let mut mac = self.begin_mac(digest);
+        // In pieces: room for the whole would cost more than reading it.
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match file.read(&mut piece).ok()? {
+                0 => break,
+                read => mac.update(piece.get(..read)?),
+            }
+        }
+        if mac.verify_slice(&tag).is_err() {
             tracing::warn!("Compiled code in {} is damaged; compiling again", path.display());
             return None;
         }
         // So that what nobody asks for goes first, also on disks that do not note who reads. Not to
         // be able to say so costs nothing now.
         let read = FileTimes::new().set_accessed(SystemClock.now().into());
-        drop(File::open(&path).and_then(|file| file.set_times(read)));
+        drop(file.set_times(read));
         Some(self.code(digest))
     }
 
     /// Keeps code. A crash leaves either nothing or a pair that does not match, and
     /// [`Cache::find`] refuses the latter.
     pub(crate) fn keep(&self, digest: &PluginDigest, code: &[u8]) -> io::Result<Code> {
-        let tag = self.mac(digest, code).finalize().into_bytes();
+        let tag = self.begin_mac(digest).chain_update(code).finalize().into_bytes();
         for (extension, bytes) in [("mac", tag.as_slice()), ("cwasm", code)] {
             let unique = format!("{CODE}/{digest}.{:08x}.tmp", RandomIds.next());
             let temporary = self.write(&unique, bytes)?;
@@ -154,10 +166,10 @@ impl Cache {
         format!("{digest}-{compiler}.{extension}")
     }
 
-    fn mac(&self, digest: &PluginDigest, code: &[u8]) -> Hmac<Sha256> {
+    /// A MAC that the code is still to be added to.
+    fn begin_mac(&self, digest: &PluginDigest) -> Hmac<Sha256> {
         let mut mac = self.authenticator.clone();
         mac.update(format!("{digest} {} ", self.compiler).as_bytes());
-        mac.update(code);
         mac
     }
 

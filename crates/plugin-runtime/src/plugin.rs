@@ -58,7 +58,10 @@ pub(crate) async fn introduce(
         Fault::Crashed(how) | Fault::Gone(how) => LoadError::Lost { reason: how },
         fault => LoadError::Describe(as_plugin_fault(fault, file, Call::Describe, config)),
     })?;
-    let described = describe::check(said, digest).map_err(LoadError::BadDescription)?;
+    // Compiling schemas takes a millisecond or more, and many plugins are loaded at the same time.
+    let checked = tokio::task::spawn_blocking(move || describe::check(said, digest)).await;
+    let gave_up = |_| Err("its schemas cannot be compiled".to_owned());
+    let described = checked.unwrap_or_else(gave_up).map_err(LoadError::BadDescription)?;
     let merged = merge(&described, &config.settings)?;
     let plugin = LoadedPlugin {
         info: Arc::new(described.info),

@@ -23,7 +23,9 @@ const ALIAS_DEFAULTS: &str = "x-alias-defaults";
 /// A compiled schema of an object.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    document: Value,
+    /// As it was written. Only violations are explained by it, and a tree of it takes several times
+    /// its room.
+    text: Box<str>,
     validator: Validator,
     shape: Shape,
 }
@@ -51,8 +53,8 @@ impl Schema {
             .build(&document)
             .map_err(|error| text::clean(&format!("it is not a JSON Schema: {error}"), 512))?;
         let shape = Shape::of(&document);
-        let schema = Self { document, validator, shape };
-        schema.check_defaults()?;
+        let schema = Self { text: text.into(), validator, shape };
+        schema.check_defaults(&document)?;
         Ok(schema)
     }
 
@@ -78,18 +80,19 @@ impl Schema {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
+        let document = serde_json::from_str(&self.text).unwrap_or_default();
         self.validator
             .iter_errors(value)
-            .flat_map(|error| explain::explain(&error, &self.document))
+            .flat_map(|error| explain::explain(&error, &document))
             .take(MOST_ERRORS)
             .collect()
     }
 
     /// A default that breaks its own schema would make every job invalid that relies on it. Those of
     /// an alias are filled in together, as they are for a form that names it.
-    fn check_defaults(&self) -> Result<(), String> {
+    fn check_defaults(&self, document: &Value) -> Result<(), String> {
         self.check_filled(Map::new(), "a default")?;
-        for (alias, defaults) in self.alias_defaults()? {
+        for (alias, defaults) in alias_defaults(document)? {
             self.check_filled(defaults, &format!("a default of the alias `{alias}`"))?;
         }
         Ok(())
@@ -105,25 +108,25 @@ impl Schema {
             }
         }
     }
+}
 
-    /// What parameters are by default for each alias that has defaults of its own.
-    fn alias_defaults(&self) -> Result<BTreeMap<String, Map<String, Value>>, String> {
-        let mut found: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-        let properties = self.document.get("properties").and_then(Value::as_object);
-        for (name, schema) in properties.into_iter().flatten() {
-            let Some(defaults) = schema.get(ALIAS_DEFAULTS) else { continue };
-            let Value::Object(defaults) = defaults else {
-                return Err(text::clean(
-                    &format!("`{ALIAS_DEFAULTS}` of `{name}` must be an object"),
-                    512,
-                ));
-            };
-            for (alias, value) in defaults {
-                found.entry(alias.clone()).or_default().insert(name.clone(), value.clone());
-            }
+/// What parameters are by default for each alias that has defaults of its own.
+fn alias_defaults(document: &Value) -> Result<BTreeMap<String, Map<String, Value>>, String> {
+    let mut found: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let properties = document.get("properties").and_then(Value::as_object);
+    for (name, schema) in properties.into_iter().flatten() {
+        let Some(defaults) = schema.get(ALIAS_DEFAULTS) else { continue };
+        let Value::Object(defaults) = defaults else {
+            return Err(text::clean(
+                &format!("`{ALIAS_DEFAULTS}` of `{name}` must be an object"),
+                512,
+            ));
+        };
+        for (alias, value) in defaults {
+            found.entry(alias.clone()).or_default().insert(name.clone(), value.clone());
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 #[cfg(test)]

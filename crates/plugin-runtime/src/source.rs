@@ -230,7 +230,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     if metadata.len() > COMPONENT_BYTES {
         return Err(too_large(metadata.len()));
     }
-    let mut bytes = Vec::new();
+    // One byte of room more shows the end without asking for more room.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
     // The file may have grown since its size was read.
     file.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(LoadError::Unreadable)?;
     if bytes.len() as u64 > COMPONENT_BYTES {
