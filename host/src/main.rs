@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     if let Some(code) = plugin_runtime::worker::run_if_asked() {
         return code;
     }
+    return_large_buffers();
     match act(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -22,6 +23,20 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Gives large buffers (components, logs, lists of clusters) back to the system as soon as they are
+/// freed. By itself glibc keeps ever larger ones for later: with a hundred plugins 70 MiB.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "the only other way is the environment of whoever starts the host")]
+fn return_large_buffers() {
+    const LARGE_BYTES: libc::c_int = 256 << 10;
+    // SAFETY: it takes two numbers, touches no memory of ours, and no other thread runs yet.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
+}
+
+/// Other C libraries do so by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn return_large_buffers() {}
 
 fn act(args: &Args) -> anyhow::Result<()> {
     let command = args.command.unwrap_or(Command::Serve);

@@ -108,6 +108,8 @@ impl Memory {
     fn of(dir: &Path) -> anyhow::Result<Self> {
         let out = Command::new(std::env::current_exe()?)
             .env(MEASURED, dir)
+            // As the host sets it for itself.
+            .env("MALLOC_MMAP_THRESHOLD_", (256 << 10).to_string())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()?;
@@ -140,8 +142,11 @@ impl Memory {
 
 impl Resident {
     fn of(pid: u32) -> anyhow::Result<Self> {
-        let Ok(rollup) = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
-            anyhow::bail!("the memory of process {pid} can be read by root only");
+        let rollup = match std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) {
+            Ok(rollup) => rollup,
+            // A runner that was just replaced.
+            Err(_) if !Path::new(&format!("/proc/{pid}")).exists() => return Ok(Self::default()),
+            Err(error) => anyhow::bail!("the memory of process {pid} cannot be read: {error}"),
         };
         let field = |name: &str| -> anyhow::Result<f64> {
             let line = rollup.lines().find_map(|line| line.strip_prefix(name));
