@@ -237,9 +237,18 @@ impl Policy {
         if self.allowed_kinds.is_empty() {
             wrong.push("allowed_kinds: without any, no job can run".to_owned());
         }
-        // Checking recurses. JSON is read no deeper than this either, so more would mean nothing.
-        if self.max_depth > 128 {
-            wrong.push("max_depth: it must be at most 128".to_owned());
+        // The defaults are what an answer of a plugin may have at most: a higher bound would promise
+        // what never comes through.
+        let most = Self::default();
+        for (key, value, most) in [
+            ("max_manifests", self.max_manifests, most.max_manifests),
+            ("max_manifest_bytes", self.max_manifest_bytes, most.max_manifest_bytes),
+            ("max_bundle_bytes", self.max_bundle_bytes, most.max_bundle_bytes),
+            ("max_depth", self.max_depth, most.max_depth),
+        ] {
+            if value > most {
+                wrong.push(format!("{key}: it must be at most {most}, what a plugin can answer"));
+            }
         }
         wrong
     }
@@ -330,7 +339,10 @@ mod tests {
             "pod_security": "loose",
             "helpers": -1,
             "max_nodes": 0,
-            "max_depth": 1000,
+            "max_depth": 65,
+            "max_manifests": 17,
+            "max_manifest_bytes": (256 << 10) + 1,
+            "max_bundle_bytes": (1 << 20) + 1,
             "service_types": ["ClusterIp"],
             "ingress_hosts": ["*.example"],
             "service_accounts": ["A"],
@@ -352,7 +364,10 @@ mod tests {
                 "denied_image_tags",
                 "helpers",
                 "ingress_hosts",
+                "max_bundle_bytes",
                 "max_depth",
+                "max_manifest_bytes",
+                "max_manifests",
                 "max_nodes",
                 "pod_security",
                 "service_accounts",
