@@ -28,7 +28,7 @@ pub struct AlgorithmView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub schema: Option<Value>,
-    /// Complete example forms; left out of lists.
+    /// Complete example forms; in a list only with `schema=true`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub examples: Vec<Value>,

@@ -17,7 +17,8 @@ use super::{App, view};
 /// List the algorithms
 #[utoipa::path(get, path = "/api/v1/algorithms", tag = "algorithms",
     params(("schema" = Option<bool>, Query,
-            description = "Put the hyperparameter schema of each algorithm into the answer")),
+            description = "Put the hyperparameter schema and the example forms of each algorithm into the \
+                           answer")),
     responses(
         (status = 200, description = "By plugin name", body = Vec<AlgorithmView>),
         (status = 400, description = "The parameter cannot be used", body = Problem,
@@ -32,7 +33,7 @@ pub(super) async fn list_algorithms(
     let algorithms = plugins.iter().map(|plugin| AlgorithmView {
         // It was read when the plugin was loaded.
         schema: parameters.schema.then(|| serde_json::from_str(&plugin.schema).ok()).flatten(),
-        ..view::algorithm(plugin, false)
+        ..view::algorithm(plugin, parameters.schema)
     });
     Ok(Json(algorithms.collect()))
 }

@@ -220,7 +220,7 @@ pub(super) fn cluster(
     }
 }
 
-/// `with_examples` only where one algorithm is shown: they are as large as everything else.
+/// `with_examples` only where they are asked for: they are as large as everything else.
 pub(super) fn algorithm(plugin: &PluginInfo, with_examples: bool) -> AlgorithmView {
     let name = plugin.algorithm();
     let kinds = plugin.kinds.iter();

@@ -50,7 +50,9 @@ async fn openapi_describes_the_forms_of_the_plugins_that_serve_now() {
     let list = app.get("/api/v1/algorithms?schema=true").await.body;
     assert_eq!(list[0]["schema"]["$defs"]["share"]["maximum"], 1);
     assert_eq!(list[1]["schema"], app.get("/api/v1/algorithms/xgboost/schema").await.body);
-    assert_eq!(app.get("/api/v1/algorithms").await.body[0].get("schema"), None);
+    assert_eq!(list[1]["examples"], algorithm["examples"]);
+    let short = app.get("/api/v1/algorithms").await.body;
+    assert_eq!((short[0].get("schema"), short[0].get("examples")), (None, None));
 }
 
 async fn trainyard(app: &App, args: &[&str]) -> (i32, String) {
