@@ -306,4 +306,16 @@ mod tests {
         assert!(cache.find(&digest(1)).is_none());
         assert_eq!(cache.files("cwasm").len(), MOST_ENTRIES);
     }
+
+    #[test]
+    fn code_of_another_compiler_is_not_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = crate::engine::compiler().unwrap();
+        Cache::open(Some(dir.path()), &own).unwrap().keep(&digest(1), b"code").unwrap();
+        assert!(Cache::open(Some(dir.path()), &own).unwrap().find(&digest(1)).is_some());
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(false);
+        let other = Engine::new(&config).unwrap();
+        assert!(Cache::open(Some(dir.path()), &other).unwrap().find(&digest(1)).is_none());
+    }
 }
