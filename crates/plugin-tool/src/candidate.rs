@@ -188,15 +188,7 @@ impl Candidate {
     /// byte, else what is different.
     pub(crate) async fn repeats(&self, planned: &Planned) -> Option<String> {
         match self.runtime.convert(&self.info().digest, &planned.input).await {
-            Ok(Ok(conversion)) if texts(&conversion) == planned.bytes() => None,
-            Ok(Ok(conversion)) => {
-                let (first, again) = (planned.bytes(), texts(&conversion));
-                let at = first.iter().zip(&again).position(|(a, b)| a != b);
-                Some(format!(
-                    "manifest {} differs from the first conversion",
-                    at.unwrap_or(first.len().min(again.len()))
-                ))
-            }
+            Ok(Ok(conversion)) => difference(&planned.bytes(), &texts(&conversion)),
             Ok(Err(_)) => Some("it was refused the second time".to_owned()),
             Err(fault) => Some(format!("it broke the second time: {fault}")),
         }
@@ -243,4 +235,33 @@ pub(crate) fn admitted(
 pub(crate) fn listed(errors: &[FieldError]) -> String {
     let line = |error: &FieldError| format!("{} ({}): {}", error.pointer, error.code, error.detail);
     errors.iter().map(line).collect::<Vec<_>>().join(" ")
+}
+
+/// How two conversions of one job differ.
+fn difference(first: &[String], again: &[String]) -> Option<String> {
+    let shorter = first.len().min(again.len());
+    let at = first.iter().zip(again).position(|(one, other)| one != other);
+    let at = at.or_else(|| (first.len() != again.len()).then_some(shorter))?;
+    Some(format!("manifest {at} differs from the first conversion"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_that_differ_in_anything_are_told_apart() {
+        let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let first = texts(&["workload {\"a\":1}", "config {}"]);
+        assert_eq!(difference(&first, &first), None);
+        for (again, at) in [
+            (texts(&["workload {\"a\":2}", "config {}"]), 0),
+            (texts(&["workload {\"a\":1}", "storage {}"]), 1),
+            (texts(&["workload {\"a\":1}"]), 1),
+            (texts(&["workload {\"a\":1}", "config {}", "config {}"]), 2),
+        ] {
+            let expected = format!("manifest {at} differs from the first conversion");
+            assert_eq!(difference(&first, &again), Some(expected));
+        }
+    }
 }
