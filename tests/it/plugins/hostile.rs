@@ -119,6 +119,14 @@ fn forbidden() -> Vec<(&'static str, Guest, &'static str)> {
         document["spec"]["template"]["spec"]["containers"][0]["securityContext"] =
             json!({"privileged": true});
     });
+    let greedy = with(&|document| {
+        document["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] =
+            json!({"cpu": "1000", "memory": "1Gi"});
+    });
+    let telling = with(&|document| {
+        document["spec"]["template"]["spec"]["containers"][0]["env"] =
+            json!([{"name": "AWS_SECRET_ACCESS_KEY", "value": "hush"}]);
+    });
     let self_removing = with(&|document| document["spec"]["ttlSecondsAfterFinished"] = json!(1));
     let deep = (0..80).fold(json!(1), |inner, _| json!([inner]));
     let deep = with(&|document| document["spec"]["deep"] = deep.clone());
@@ -127,6 +135,8 @@ fn forbidden() -> Vec<(&'static str, Guest, &'static str)> {
         ("elsewhere", emits("elsewhere", &elsewhere), "foreign-namespace"),
         ("injected", emits("injected", &injected), "wrong-name"),
         ("privileged", emits("privileged", &privileged), "pod-security"),
+        ("greedy", emits("greedy", &greedy), "over-ceiling"),
+        ("telling", emits("telling", &telling), "secret-literal"),
         ("ttl", emits("ttl", &self_removing), "self-removal"),
         ("many", many, ""),
         ("deep", emits("deep", &deep), ""),
@@ -188,6 +198,13 @@ async fn runners_are_confined_replaced_when_killed_and_end_with_the_host() {
         // System calls are filtered, and no program that it starts could get more rights.
         for line in ["Seccomp:\t2\n", "NoNewPrivs:\t1\n"] {
             assert!(status.contains(line), "{line}: {status}");
+        }
+        // Nor could one that broke out use up the machine.
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        for name in ["Max core file size", "Max cpu time", "Max data size"] {
+            let limit = limits.lines().find_map(|line| line.strip_prefix(name));
+            let soft = limit.and_then(|limit| limit.split_whitespace().next());
+            assert!(soft.is_some_and(|soft| soft != "unlimited"), "{name}: {limits}");
         }
     }
     assert!(app.host.log().contains("Plugin runners are confined by"), "{}", app.host.log());

@@ -90,6 +90,26 @@ async fn canary_serves_its_namespace_is_promoted_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn canary_serves_its_share_and_the_same_job_always_the_same() {
+    let app = two_versions().await;
+    let each = async || {
+        let mut served = Vec::new();
+        for team in 0..32 {
+            served.push(serving(&app, &format!("team-{team}")).await);
+        }
+        served
+    };
+    for (percent, least, most) in [(0, 0, 0), (50, 1, 31), (100, 32, 32)] {
+        let canary = json!({"version": "1.1.0", "percent": percent, "namespaces": []});
+        decide(&app, "PUT", "canary", Some(canary)).await;
+        let served = each().await;
+        let tried = served.iter().filter(|version| *version == "1.1.0").count();
+        assert!((least..=most).contains(&tried), "{percent} %: {tried} of 32");
+        assert_eq!(each().await, served, "{percent} %");
+    }
+}
+
+#[tokio::test]
 async fn pinned_version_stays_although_a_higher_one_is_dropped_in() {
     let app = two_versions().await;
     decide(&app, "PUT", "pin", Some(json!({"version": "1.1.0"}))).await;

@@ -55,7 +55,8 @@ async fn openapi_describes_the_forms_of_the_plugins_that_serve_now() {
     assert_eq!((short[0].get("schema"), short[0].get("examples")), (None, None));
 }
 
-async fn trainyard(app: &App, args: &[&str]) -> (i32, String) {
+/// Runs the command line as `ada`: its exit code, and everything it wrote.
+pub(super) async fn trainyard(app: &App, args: &[&str]) -> (i32, String) {
     let mut command = Command::new(program("trainyard"));
     command.args(["--server", &app.host.url]).args(args).env("TRAINYARD_ACTOR", "ada");
     let output = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
@@ -89,6 +90,10 @@ async fn operator_pins_tries_and_rolls_back_at_the_command_line() {
     let (code, text) = trainyard(&app, &["plugins", "pin", "trees", "9.9.9"]).await;
     assert_eq!(code, 1);
     assert!(text.contains("error[plugin-version-not-found]"), "{text}");
+    let (code, text) = trainyard(&app, &["schema", "trees", "--json"]).await;
+    assert_eq!(code, 0, "{text}");
+    let schema: Value = serde_json::from_str(&text).expect("pure JSON");
+    assert_eq!(schema, app.get("/api/v1/algorithms/trees/schema").await.body);
     let (_, text) = trainyard(&app, &["plugins", "show", "trees", "--json"]).await;
     let plugin: Value = serde_json::from_str(&text).expect("pure JSON");
     assert_eq!(plugin["route"]["version"], 5);
