@@ -85,12 +85,18 @@ impl Field {
         let url = Arc::<str>::from(format!("{}/api/v1/jobs", self.host.url));
         let client = reqwest::Client::new();
         in_parallel(numbers, move |number| {
-            let request = client.post(&*url).json(&form(&name(number)));
+            let (client, url) = (client.clone(), Arc::clone(&url));
             async move {
-                let answer = request.send().await?;
-                let status = answer.status();
-                ensure!(status == 201, "{status}: {}", answer.text().await?);
-                Ok(())
+                loop {
+                    let answer = client.post(&*url).json(&form(&name(number))).send().await?;
+                    let status = answer.status();
+                    if status == 201 {
+                        return Ok(());
+                    }
+                    // A host that takes no more for now has taken nothing of this.
+                    ensure!(status == 503, "{status}: {}", answer.text().await?);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         })
         .await
