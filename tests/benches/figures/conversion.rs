@@ -78,6 +78,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         "-",
         format!("p99 {:.0} us, p50 {:.0} us", percentile(&mut each, 99), median(&mut each)),
     );
+    native_two_threads(report, &job)?;
     let name = "conversions on two threads, per one thread";
     two_threads(report, name, &runtime, &plugin.digest, &input).await?;
     every_plugin(report, &runtime).await
@@ -171,6 +172,29 @@ async fn every_plugin(report: &mut Report, runtime: &PluginRuntime) -> anyhow::R
             format!("p99 {slow:.1} us, p50 {middle:.1} us"),
         );
     }
+    Ok(())
+}
+
+/// Native conversions on two threads, per those on one: what the machine itself gives.
+fn native_two_threads(report: &mut Report, job: &str) -> anyhow::Result<()> {
+    let rate = |threads: usize| -> anyhow::Result<f64> {
+        let each = std::thread::scope(|scope| {
+            let run = || microseconds(|| converted(job));
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            let ended = |_| anyhow!("a thread ended");
+            let joined = threads.into_iter().map(|thread| thread.join().map_err(ended)?);
+            joined.collect::<anyhow::Result<Vec<f64>>>()
+        })?;
+        Ok(each.iter().map(|microseconds| 1e6 / microseconds).sum())
+    };
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..rounds(ROUNDS) {
+        one.push(rate(1)?);
+        two.push(rate(2)?);
+    }
+    let (one, two) = (median(&mut one), median(&mut two));
+    let name = "native conversions on two threads, per one thread";
+    report.add(name, two / one, "x", "-", format!("{two:.0}/s against {one:.0}/s"));
     Ok(())
 }
 

@@ -46,6 +46,24 @@ async fn compiler_that_takes_too_long_is_killed() {
 }
 
 #[tokio::test]
+async fn compiler_that_wants_too_much_memory_is_ended() {
+    bounded("TRAINYARD__PLUGINS__COMPILE_MEMORY_MIB", "128", "want of memory").await;
+}
+
+#[tokio::test]
+async fn component_that_wants_a_larger_table_than_any_may_have_is_rejected() {
+    let setup = Setup::sqlite().own_plugins();
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    let greedy = Guest::good("greedy").with("(table 100000 funcref)");
+    guest::put(&setup.plugins_dir().join("greedy.wasm"), &greedy.build());
+    let app = setup.start().await;
+    let reason = reason_of(&app, "greedy.wasm").await.unwrap_or_default();
+    assert!(reason.contains("table"), "{reason}");
+    let answer = app.post("/api/v1/render", &guest::form("trees")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
 async fn compiled_code_that_was_exchanged_on_disk_is_not_run() {
     let mut setup = Setup::sqlite().own_plugins();
     let cache = tempfile::tempdir().unwrap();

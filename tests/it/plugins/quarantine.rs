@@ -138,3 +138,25 @@ async fn version_that_loses_its_runner_again_and_again_is_put_aside_until_it_is_
     })
     .await;
 }
+
+#[tokio::test]
+async fn runner_that_falls_silent_is_killed_and_replaced() {
+    let mut setup = Setup::sqlite().own_plugins();
+    setup.env = vec![("TRAINYARD__PLUGINS__RUNNERS", "2".to_owned())];
+    guest::install(&setup.plugins_dir(), "1.0.0");
+    let app = setup.start().await;
+    let first = runners(app.host.pid());
+    assert_eq!(first.len(), 2);
+    for pid in &first {
+        let stopped = Command::new("kill").args(["-STOP", &pid.to_string()]).status();
+        assert!(stopped.expect("`kill` runs").success());
+    }
+    let answer = app.post("/api/v1/render", &guest::form("trees")).await;
+    assert!(answer.status >= 500, "{}", answer.body);
+    until_within(PATIENCE, "trees serves again", async || {
+        app.post("/api/v1/render", &guest::form("trees")).await.status == 200
+    })
+    .await;
+    let second = runners(app.host.pid());
+    assert!(first.iter().any(|pid| !second.contains(pid)), "{first:?}, {second:?}");
+}

@@ -139,6 +139,8 @@ async fn rejected_file_is_listed_with_its_reason_and_is_in_the_history() {
         kind.is_some_and(|kind| kind == "Rejected")
     })
     .await;
+    let loud = "Plugin `trees` 1.0.0 is not signed by a trusted key";
+    assert!(app.host.log().contains(loud), "{}", app.host.log());
     let metrics = app.get("/metrics").await.body;
     let metrics = metrics.as_str().expect("text");
     assert!(metrics.contains("trainyard_plugin_files_rejected 1"), "{metrics}");
