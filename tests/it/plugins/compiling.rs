@@ -46,11 +46,6 @@ async fn compiler_that_takes_too_long_is_killed() {
 }
 
 #[tokio::test]
-async fn compiler_that_wants_too_much_memory_is_ended() {
-    bounded("TRAINYARD__PLUGINS__COMPILE_MEMORY_MIB", "128", "want of memory").await;
-}
-
-#[tokio::test]
 async fn component_that_wants_a_larger_table_than_any_may_have_is_rejected() {
     let setup = Setup::sqlite().own_plugins();
     guest::install(&setup.plugins_dir(), "1.0.0");
