@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::jobs::{Filter, Jobs};
+use crate::progress;
 use crate::{Outcome, Wrong};
 
 /// Arguments of `export`.
@@ -52,6 +53,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         }
     };
     let mut count = 0_usize;
+    let busy = progress::spinner("exporting jobs");
     loop {
         let page = match jobs.page().await? {
             Ok(page) => page,
@@ -66,6 +68,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
             count += 1;
         }
     }
+    drop(busy);
     file.as_file().sync_all().with_context(|| args.out.display().to_string())?;
     file.persist(&args.out).with_context(|| args.out.display().to_string())?;
     if args.json {

@@ -18,6 +18,7 @@ use self::artifact::{Artifact, MANIFEST_BYTES, Manifest, digest};
 use self::reference::{Place, Reference};
 use self::registry::Registry;
 use crate::candidate::{Candidate, Setup};
+use crate::progress;
 use crate::sign::signature_path;
 use crate::{Outcome, Wrong};
 
@@ -89,6 +90,7 @@ pub(crate) async fn push(args: &PushArgs) -> Outcome<()> {
         Place::Layout(dir) => layout::push(dir, tag, &artifact)?,
         Place::Registry { host, repository } => {
             let registry = Registry::open(host, repository).map_err(anyhow::Error::msg)?;
+            let _busy = progress::spinner("pushing");
             registry.push(tag, &artifact).await.map_err(|why| unreachable(host, &why))?;
         }
     }
@@ -144,6 +146,7 @@ pub(crate) async fn pull(args: &PullArgs) -> Outcome<()> {
         Place::Layout(dir) => from_layout(dir, &reference).map_err(|why| Wrong(vec![why])),
         Place::Registry { host, repository } => {
             let registry = Registry::open(host, repository).map_err(anyhow::Error::msg)?;
+            let _busy = progress::spinner("pulling");
             from_registry(&registry, host, &reference).await?
         }
     };
